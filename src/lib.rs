@@ -1,0 +1,2 @@
+//! Retrofit libvirt domains.
+pub mod host;

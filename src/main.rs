@@ -1,0 +1,2 @@
+//! The `virt-patch` command.
+fn main() {}
