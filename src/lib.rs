@@ -1,2 +1,4 @@
 //! Retrofit libvirt domains.
+pub mod document;
 pub mod host;
+pub mod merge;
