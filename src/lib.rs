@@ -2,3 +2,7 @@
 pub mod document;
 pub mod host;
 pub mod merge;
+pub mod passes;
+pub mod pipeline;
+pub mod profile;
+pub mod text;
