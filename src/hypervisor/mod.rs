@@ -11,10 +11,12 @@ use serde::Serialize;
 
 use crate::host::Version;
 
+pub mod backup;
 pub mod capabilities;
 mod error;
 pub mod facts;
 mod numbers;
+pub mod sibling;
 mod xml;
 
 pub use error::{HypervisorError, LibvirtError};
