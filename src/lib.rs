@@ -1,3 +1,5 @@
 //! Retrofit libvirt domains.
+pub mod document;
 pub mod host;
 pub mod hypervisor;
+pub mod merge;

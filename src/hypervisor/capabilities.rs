@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use roxmltree::{Document, Node};
 
 use super::numbers::{cpu_set, kib};
-use super::xml::{at, children, number, text};
+use super::xml::{at, number, text};
+use crate::document::children;
 use crate::host::{Cpu, CpuModel, Emulator, Facts, Firmware, Machine, PassedOver, Version};
 
 /// What belongs to the CODE image at a path, by a table of known places.

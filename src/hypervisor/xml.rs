@@ -2,29 +2,16 @@
 
 use roxmltree::Node;
 
-/// Child elements with this local name, whatever their namespace.
-pub(super) fn children<'a, 'i: 'a>(
-    node: Node<'a, 'i>,
-    name: &'a str,
-) -> impl Iterator<Item = Node<'a, 'i>> {
-    node.children()
-        .filter(move |child| child.is_element() && child.tag_name().name() == name)
-}
+use crate::document::{child, text_of};
 
-/// The first element at the end of a path of local names.
-pub(super) fn at<'a, 'i: 'a>(node: Node<'a, 'i>, path: &[&str]) -> Option<Node<'a, 'i>> {
-    path.iter().try_fold(node, |node, name| {
-        node.children()
-            .find(|child| child.is_element() && child.tag_name().name() == *name)
-    })
+/// The first element at the end of a path of un-namespaced names.
+pub(super) fn at<'a, 't>(node: Node<'a, 't>, path: &[&str]) -> Option<Node<'a, 't>> {
+    path.iter().try_fold(node, |node, name| child(node, name))
 }
 
 /// Trimmed text of the element at the end of a path; `None` when it is blank.
 pub(super) fn text<'a>(node: Node<'a, '_>, path: &[&str]) -> Option<&'a str> {
-    at(node, path)?
-        .text()
-        .map(str::trim)
-        .filter(|text| !text.is_empty())
+    text_of(at(node, path)?)
 }
 
 /// A number in an attribute.

@@ -1,0 +1,72 @@
+//! Why a patch cannot be merged: the place in the patch and the place in the document.
+
+use super::patch::Patch;
+use crate::document::{DocumentError, Excerpt, Overlap, Position};
+
+/// A patch that cannot be merged into a document. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MergeError {
+    /// The patch itself cannot be read.
+    #[error("cannot read the patch '{patch}'")]
+    Malformed {
+        /// The patch's name.
+        patch: String,
+        /// What is wrong with it.
+        source: DocumentError,
+    },
+    /// The patch, or the patch and the document together, make no sense.
+    #[error("{message}{}", place(.document))]
+    Unfit {
+        /// What is wrong.
+        message: String,
+        /// The patch's name.
+        patch: String,
+        /// The place in the patch.
+        excerpt: Excerpt,
+        /// The place in the document, where there is one.
+        document: Option<Position>,
+    },
+    /// Two edits of one patch want the same bytes.
+    #[error("the patch '{patch}' changes the same place twice")]
+    Overlap {
+        /// The patch's name.
+        patch: String,
+        /// The two places.
+        source: Overlap,
+    },
+}
+
+impl MergeError {
+    pub(super) fn in_patch(patch: &Patch, offset: usize, message: String) -> MergeError {
+        MergeError::Unfit {
+            message,
+            patch: patch.name.clone(),
+            excerpt: Excerpt::of(&patch.text, offset),
+            document: None,
+        }
+    }
+
+    pub(super) fn at(self, position: Position) -> MergeError {
+        match self {
+            MergeError::Unfit {
+                message,
+                patch,
+                excerpt,
+                ..
+            } => MergeError::Unfit {
+                message,
+                patch,
+                excerpt,
+                document: Some(position),
+            },
+            other => other,
+        }
+    }
+}
+
+fn place(document: &Option<Position>) -> String {
+    match document {
+        Some(position) => format!(" (line {} of the definition)", position.line),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,236 @@
+//! Which element of a document a patch's element speaks of.
+//!
+//! Two elements of one name are the same when their identity keys agree. The table below is
+//! the whole knowledge; its source is what libvirt itself treats as unique (measured) or what
+//! people mean by "the same device".
+
+use std::borrow::Cow;
+
+use roxmltree::Node;
+
+use super::patch::Element;
+use crate::document;
+
+/// A part of an identity: an attribute (`@dev`), or an attribute of a child (`target@dev`).
+type Key = &'static str;
+
+/// How elements of one name below one parent are told apart.
+struct Identity {
+    /// Name of the parent element; `*` for any.
+    parent: &'static str,
+    /// Name of the element.
+    name: &'static str,
+    /// What tells two of them apart. A key the patch does not name is not compared.
+    keys: &'static [Key],
+    /// Compared as well where several candidates are left.
+    tie: &'static [Key],
+    /// Several equal ones are legitimate, and the first of them is as good as any.
+    many: bool,
+}
+
+const fn by(parent: &'static str, name: &'static str, keys: &'static [Key]) -> Identity {
+    Identity {
+        parent,
+        name,
+        keys,
+        tie: &[],
+        many: false,
+    }
+}
+
+const IDENTITIES: &[Identity] = &[
+    by("devices", "disk", &["target@dev"]),
+    Identity {
+        // The four ich9 USB companions share one index and differ by model.
+        tie: &["@model"],
+        ..by("devices", "controller", &["@type", "@index"])
+    },
+    by("devices", "interface", &["mac@address", "alias@name"]),
+    by("devices", "filesystem", &["target@dir"]),
+    Identity {
+        many: true,
+        ..by("devices", "input", &["@type", "@bus", "source@dev"])
+    },
+    by("devices", "graphics", &["@type"]),
+    Identity {
+        tie: &["model@primary", "model@type"],
+        ..by("devices", "video", &["alias@name"])
+    },
+    Identity {
+        tie: &["codec@type"],
+        ..by("devices", "sound", &["@model"])
+    },
+    by("devices", "audio", &["@id"]),
+    by(
+        "devices",
+        "hostdev",
+        &[
+            "@mode",
+            "@type",
+            "source/address@domain",
+            "source/address@bus",
+            "source/address@slot",
+            "source/address@function",
+            "source/address@device",
+            "source/address@uuid",
+            "source/vendor@id",
+            "source/product@id",
+        ],
+    ),
+    Identity {
+        tie: &["@type"],
+        ..by("devices", "serial", &["target@port"])
+    },
+    by("devices", "parallel", &["target@port"]),
+    by("devices", "console", &["target@type", "target@port"]),
+    by("devices", "channel", &["target@type", "target@name"]),
+    by("devices", "redirdev", &["@bus", "@type", "alias@name"]),
+    by("devices", "rng", &["@model", "alias@name"]),
+    by("devices", "watchdog", &["@model"]),
+    by("devices", "panic", &["@model"]),
+    by("devices", "shmem", &["@name"]),
+    by(
+        "devices",
+        "memory",
+        &["@model", "target/node", "alias@name"],
+    ),
+    by("devices", "hub", &["@type", "alias@name"]),
+    by("devices", "smartcard", &["@mode", "alias@name"]),
+    by("devices", "lease", &["lockspace", "key"]),
+    by("devices", "crypto", &["@model", "alias@name"]),
+    by("devices", "tpm", &[]),
+    by("cpu", "feature", &["@name"]),
+    by("firmware", "feature", &["@name"]),
+    by("clock", "timer", &["@name"]),
+    by("vcpus", "vcpu", &["@id"]),
+    by("cputune", "vcpupin", &["@vcpu"]),
+    by("cputune", "iothreadpin", &["@iothread"]),
+    by("cputune", "vcpusched", &["@vcpus"]),
+    by("cputune", "iothreadsched", &["@iothreads"]),
+    by("cputune", "cachetune", &["@vcpus"]),
+    by("cputune", "memorytune", &["@vcpus"]),
+    by("iothreadids", "iothread", &["@id"]),
+    by("numa", "cell", &["@id"]),
+    by("numatune", "memnode", &["@cellid"]),
+    by("hugepages", "page", &["@nodeset", "@size"]),
+    by("os", "boot", &["@dev"]),
+    by("domain", "seclabel", &["@model"]),
+    by("domain", "sysinfo", &["@type"]),
+    by("*", "entry", &["@name"]),
+    by("graphics", "listen", &["@type"]),
+    by("commandline", "env", &["@name"]),
+    by("capabilities", "add", &["@capability"]),
+    by("capabilities", "del", &["@capability"]),
+    by("override", "device", &["@alias"]),
+    by("frontend", "property", &["@name"]),
+    by("source", "host", &["@name"]),
+    by("interface", "ip", &["@address"]),
+    by("interface", "route", &["@address"]),
+    by("cookies", "cookie", &["@name"]),
+];
+
+/// The candidates of a patch element among the children of `parent`.
+pub enum Match<'a, 't> {
+    /// There is none: it would be new.
+    None,
+    /// This one is meant.
+    One(Node<'a, 't>),
+    /// These two (and maybe more) could be meant.
+    Ambiguous(Node<'a, 't>, Node<'a, 't>),
+}
+
+/// Finds the child of `parent` that `wanted` speaks of.
+pub fn find<'a, 't>(parent: Node<'a, 't>, wanted: &Element) -> Match<'a, 't> {
+    let identity = identity(parent.tag_name().name(), &wanted.name);
+    let keys = identity.map_or(&[] as &[Key], |identity| identity.keys);
+    let mut candidates: Vec<Node<'a, 't>> = parent
+        .children()
+        .filter(|node| wanted.names(*node) && agree(*node, wanted, keys))
+        .collect();
+    if candidates.len() > 1
+        && let Some(identity) = identity
+    {
+        if !identity.tie.is_empty() {
+            candidates.retain(|node| agree(*node, wanted, identity.tie));
+        }
+        if identity.many {
+            candidates.truncate(1);
+        }
+    }
+    match candidates.as_slice() {
+        [] => Match::None,
+        [one] => Match::One(*one),
+        [first, second, ..] => Match::Ambiguous(*first, *second),
+    }
+}
+
+/// The keys that would tell elements of this name apart, for messages.
+pub fn names_of_keys(parent: &str, name: &str) -> Vec<String> {
+    identity(parent, name)
+        .map(|identity| identity.keys.iter().map(|key| readable(key)).collect())
+        .unwrap_or_default()
+}
+
+fn identity(parent: &str, name: &str) -> Option<&'static Identity> {
+    IDENTITIES.iter().find(|identity| {
+        identity.name == name && (identity.parent == parent || identity.parent == "*")
+    })
+}
+
+fn agree(node: Node<'_, '_>, wanted: &Element, keys: &[Key]) -> bool {
+    keys.iter().all(|key| match in_patch(wanted, key) {
+        Some(want) => in_document(node, key).is_some_and(|have| same(have, &want)),
+        None => true,
+    })
+}
+
+/// Equal as text, or as numbers where both are hexadecimal (`0x1` and `0x01`).
+pub(super) fn same(have: &str, want: &str) -> bool {
+    let number = |text: &str| {
+        let digits = text
+            .strip_prefix("0x")
+            .or_else(|| text.strip_prefix("0X"))?;
+        u64::from_str_radix(digits, 16).ok()
+    };
+    have == want || number(have).is_some_and(|have| Some(have) == number(want))
+}
+
+fn in_patch<'p>(wanted: &'p Element, key: &str) -> Option<Cow<'p, str>> {
+    let (path, attribute) = split(key);
+    let element = path
+        .split('/')
+        .filter(|name| !name.is_empty())
+        .try_fold(wanted, |element, name| element.child(name))?;
+    match attribute {
+        Some(attribute) => element.attribute(attribute).map(Cow::Borrowed),
+        None => element.text.as_deref().map(Cow::Borrowed),
+    }
+}
+
+fn in_document<'a>(node: Node<'a, '_>, key: &str) -> Option<&'a str> {
+    let (path, attribute) = split(key);
+    let element = path
+        .split('/')
+        .filter(|name| !name.is_empty())
+        .try_fold(node, document::child)?;
+    match attribute {
+        Some(attribute) => element.attribute(attribute),
+        None => document::text_of(element),
+    }
+}
+
+/// `a/b@c` → path `a/b`, attribute `c`; `@c` → own attribute; `a/b` → the text of a child.
+fn split(key: &str) -> (&str, Option<&str>) {
+    match key.split_once('@') {
+        Some((path, attribute)) => (path, Some(attribute)),
+        None => (key, None),
+    }
+}
+
+fn readable(key: &str) -> String {
+    match split(key) {
+        ("", Some(attribute)) => format!("{attribute}="),
+        (path, Some(attribute)) => format!("<{path} {attribute}=…>"),
+        (path, None) => format!("<{path}>"),
+    }
+}

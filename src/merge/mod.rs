@@ -1,0 +1,348 @@
+//! The merge engine: the only thing that makes edits.
+//!
+//! A [`Patch`] is a partial `<domain>`. [`merge`] compares it with a document and answers with
+//! the edits that make the document say what the patch says; no edit means it says so already.
+//! The rules are in docs/patches.md. The engine knows what libvirt calls the same element
+//! ([`keys`]) and where it would write a new one ([`order`]); it knows nothing of hosts and passes.
+
+mod error;
+mod insert;
+pub mod keys;
+pub mod options;
+pub mod order;
+mod patch;
+mod qemu;
+
+use std::ops::Range;
+
+use roxmltree::Node;
+
+pub use error::MergeError;
+pub use patch::{Attribute, DIRECTIVES, Element, Op, Patch, Values};
+
+use crate::document::{
+    self, AttributeParts, Document, Edit, Parts, escape_attribute, escape_text, qemu::NAMESPACE,
+};
+use insert::{New, element_matches};
+use keys::Match;
+
+/// The edits that make `document` say what `patch` says; none when it does already.
+///
+/// # Errors
+/// A patch that cannot be read, or that does not fit the document: nothing is half done.
+pub fn merge(document: &Document<'_>, patch: &Patch) -> Result<Vec<Edit>, MergeError> {
+    let wanted = patch.resolve()?;
+    let mut merger = Merger {
+        document,
+        text: document.text(),
+        patch,
+        edits: Vec::new(),
+        qemu_prefix: None,
+    };
+    merger.element(document.root(), &wanted)?;
+    merger.declare_qemu();
+    Ok(merger.edits)
+}
+
+/// As [`merge`], and the text with the edits applied; `None` when there are none.
+///
+/// # Errors
+/// As [`merge`].
+pub fn merged(document: &Document<'_>, patch: &Patch) -> Result<Option<String>, MergeError> {
+    let edits = merge(document, patch)?;
+    if edits.is_empty() {
+        return Ok(None);
+    }
+    document
+        .splice(edits)
+        .map(Some)
+        .map_err(|source| MergeError::Overlap {
+            patch: patch.name.clone(),
+            source,
+        })
+}
+
+struct Merger<'m> {
+    document: &'m Document<'m>,
+    text: &'m str,
+    patch: &'m Patch,
+    edits: Vec<Edit>,
+    /// The prefix to declare on the root for new `qemu:` elements.
+    qemu_prefix: Option<String>,
+}
+
+impl<'m> Merger<'m> {
+    /// Makes `target` say what `wanted` says.
+    fn element(&mut self, target: Node<'m, 'm>, wanted: &Element) -> Result<(), MergeError> {
+        if !wanted.attributes.is_empty() {
+            self.attributes(target, wanted)?;
+        }
+        if let Some(text) = &wanted.text {
+            self.set_text(target, wanted, text)?;
+        }
+        let mut new = Vec::new();
+        let is_root = target == self.document.root();
+        for child in &wanted.children {
+            if is_root
+                && child.name == "commandline"
+                && child.namespace.as_deref() == Some(NAMESPACE)
+            {
+                self.commandline(child, &mut new)?;
+            } else {
+                self.child(target, child, &mut new)?;
+            }
+        }
+        if !new.is_empty() {
+            self.insert(target, wanted, new)?;
+        }
+        Ok(())
+    }
+
+    fn child<'w>(
+        &mut self,
+        target: Node<'m, 'm>,
+        wanted: &'w Element,
+        new: &mut Vec<New<'w>>,
+    ) -> Result<(), MergeError> {
+        match wanted.op {
+            Op::Remove | Op::RemoveExisting => return self.remove(target, wanted),
+            Op::Append => {
+                let there = target
+                    .children()
+                    .any(|node| element_matches(node, wanted, false));
+                if !there {
+                    new.push(New::Element(wanted));
+                }
+                return Ok(());
+            }
+            Op::Merge | Op::Default | Op::Replace => {}
+        }
+        match keys::find(target, wanted) {
+            Match::None => new.push(New::Element(wanted)),
+            Match::Ambiguous(first, second) => return Err(self.ambiguous(wanted, first, second)),
+            Match::One(node) => match wanted.op {
+                Op::Merge => self.element(node, wanted)?,
+                Op::Replace if !element_matches(node, wanted, true) => {
+                    let text = self.render_in_place(node, wanted);
+                    self.edits.push(Edit::replace(node.range(), text));
+                }
+                _ => {}
+            },
+        }
+        Ok(())
+    }
+
+    fn attributes(&mut self, target: Node<'m, 'm>, wanted: &Element) -> Result<(), MergeError> {
+        let differs = |attribute: &Attribute| {
+            let have = match &attribute.namespace {
+                Some(uri) => target.attribute((uri.as_str(), attribute.name.as_str())),
+                None => target.attribute(attribute.name.as_str()),
+            };
+            match (have, &attribute.value) {
+                (None, None) => false,
+                (Some(have), Some(want)) => !keys::same(have, want),
+                _ => true,
+            }
+        };
+        if !wanted.attributes.iter().any(differs) {
+            return Ok(());
+        }
+        let parts = Parts::of(self.text, target);
+        let mut added = String::new();
+        for attribute in wanted
+            .attributes
+            .iter()
+            .filter(|attribute| differs(attribute))
+        {
+            let name = self.attribute_name(target, wanted, attribute)?;
+            match (parts.attribute(self.text, &name), &attribute.value) {
+                (Some(there), Some(value)) => {
+                    let quote = self.quote_of(there);
+                    self.edits.push(Edit::replace(
+                        there.value.clone(),
+                        escape_attribute(value, quote),
+                    ));
+                }
+                (Some(there), None) => self.edits.push(Edit::delete(there.with_space.clone())),
+                (None, Some(value)) => {
+                    let quote = parts
+                        .attributes
+                        .last()
+                        .map_or(self.document.style().quote, |last| self.quote_of(last));
+                    let value = escape_attribute(value, quote);
+                    added.push_str(&format!(" {name}={quote}{value}{quote}"));
+                }
+                (None, None) => {}
+            }
+        }
+        if !added.is_empty() {
+            self.edits
+                .push(Edit::insert(parts.end_of_attributes(), added));
+        }
+        Ok(())
+    }
+
+    fn attribute_name(
+        &self,
+        target: Node<'_, '_>,
+        wanted: &Element,
+        attribute: &Attribute,
+    ) -> Result<String, MergeError> {
+        let Some(uri) = &attribute.namespace else {
+            return Ok(attribute.name.clone());
+        };
+        if uri == "http://www.w3.org/XML/1998/namespace" {
+            return Ok(format!("xml:{}", attribute.name));
+        }
+        match insert::prefix_in_scope(target, uri) {
+            Some(Some(prefix)) => Ok(format!("{prefix}:{}", attribute.name)),
+            _ => Err(self
+                .error(
+                    wanted,
+                    format!(
+                        "the namespace '{uri}' of the attribute '{}' has no prefix there",
+                        attribute.name
+                    ),
+                )
+                .at(self.document.position(target.range().start))),
+        }
+    }
+
+    fn quote_of(&self, attribute: &AttributeParts) -> char {
+        match self.text.as_bytes().get(attribute.value.end) {
+            Some(b'"') => '"',
+            _ => '\'',
+        }
+    }
+
+    /// Sets the text of an element without elements in it. Comments inside stay, and so does the
+    /// white space around the old text.
+    fn set_text(
+        &mut self,
+        target: Node<'m, 'm>,
+        wanted: &Element,
+        text: &str,
+    ) -> Result<(), MergeError> {
+        let have: String = target
+            .children()
+            .filter(|node| node.is_text())
+            .filter_map(|node| node.text())
+            .collect();
+        if have.trim() == text {
+            return Ok(());
+        }
+        if let Some(element) = target.children().find(Node::is_element) {
+            let message = format!(
+                "the patch has text for <{}>, which holds <{}>",
+                wanted.name,
+                element.tag_name().name()
+            );
+            return Err(self
+                .error(wanted, message)
+                .at(self.document.position(target.range().start)));
+        }
+        let parts = Parts::of(self.text, target);
+        let new = escape_text(text);
+        let Some(content) = parts.content.clone() else {
+            let name = self.text.get(parts.name.clone()).unwrap_or_default();
+            self.edits.push(Edit::replace(
+                parts.end_of_attributes()..parts.start_tag.end,
+                format!(">{new}</{name}>"),
+            ));
+            return Ok(());
+        };
+        let mut pieces = self.text_pieces(target, content.clone());
+        match pieces.next() {
+            Some(first) => self.edits.push(Edit::replace(first, new)),
+            None => self.edits.push(Edit::replace(content, new)),
+        }
+        self.edits.extend(pieces.map(Edit::delete));
+        Ok(())
+    }
+
+    /// The trimmed non-blank stretches of `content` between comments and instructions.
+    fn text_pieces(
+        &self,
+        target: Node<'m, 'm>,
+        content: Range<usize>,
+    ) -> std::vec::IntoIter<Range<usize>> {
+        let mut pieces = Vec::new();
+        let mut start = content.start;
+        let others = target
+            .children()
+            .filter(|node| node.is_comment() || node.is_pi())
+            .map(|node| node.range());
+        for gap in others.chain(std::iter::once(content.end..content.end)) {
+            let piece = self.text.get(start..gap.start).unwrap_or_default();
+            let trimmed = piece.trim();
+            if !trimmed.is_empty() {
+                let from = start + (piece.len() - piece.trim_start().len());
+                pieces.push(from..from + trimmed.len());
+            }
+            start = gap.end;
+        }
+        pieces.into_iter()
+    }
+
+    fn remove(&mut self, target: Node<'m, 'm>, wanted: &Element) -> Result<(), MergeError> {
+        let mut any = false;
+        for node in target
+            .children()
+            .filter(|node| element_matches(*node, wanted, false))
+        {
+            any = true;
+            let range = document::with_line(self.text, node.range());
+            self.edits.push(Edit::delete(range));
+        }
+        if !any && wanted.op == Op::RemoveExisting {
+            let message = format!("there is no such <{}> to remove", wanted.name);
+            return Err(self
+                .error(wanted, message)
+                .at(self.document.position(target.range().start)));
+        }
+        Ok(())
+    }
+
+    fn ambiguous(&self, wanted: &Element, first: Node<'_, '_>, second: Node<'_, '_>) -> MergeError {
+        let parent = first
+            .parent_element()
+            .map_or("", |parent| parent.tag_name().name());
+        let keys = keys::names_of_keys(parent, &wanted.name);
+        let how = if keys.is_empty() {
+            "the definition should have one".to_owned()
+        } else {
+            format!("say which with {}", keys.join(" or "))
+        };
+        let lines: Vec<String> = [first, second]
+            .iter()
+            .map(|node| self.document.position(node.range().start).line.to_string())
+            .collect();
+        self.error(
+            wanted,
+            format!(
+                "<{}> could be the one in line {} or in line {}; {how}",
+                wanted.name, lines[0], lines[1],
+            ),
+        )
+        .at(self.document.position(first.range().start))
+    }
+
+    /// Declares the QEMU namespace on the root when a new element needs it.
+    fn declare_qemu(&mut self) {
+        if let Some(prefix) = self.qemu_prefix.take() {
+            let parts = Parts::of(self.text, self.document.root());
+            let quote = self.document.style().quote;
+            self.edits.push(Edit::insert(
+                parts.end_of_attributes(),
+                format!(" xmlns:{prefix}={quote}{NAMESPACE}{quote}"),
+            ));
+        }
+    }
+
+    fn error(&self, wanted: &Element, message: String) -> MergeError {
+        MergeError::in_patch(self.patch, wanted.offset, message)
+    }
+}
+
+#[cfg(test)]
+mod tests;

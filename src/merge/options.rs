@@ -1,0 +1,386 @@
+//! QEMU option values: what two options have in common, and how one is merged into another.
+//!
+//! Most values are lists `first,key=value,…` in which a literal comma is doubled; devices may be
+//! JSON objects as well. A merge sets the keys a patch names and leaves the others alone.
+
+use serde_json::Value;
+
+/// Which option of a command line a patch's option speaks of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// There is one of its kind, however it reads (`-cpu`, `-usb`).
+    Single(String),
+    /// A thing of its own: `-device` by driver and id, `-global` by property, `-netdev` by id.
+    Thing {
+        /// Canonical option name.
+        option: String,
+        /// Driver, property, type or id.
+        name: String,
+        /// The id, where the option has one beside the name.
+        id: Option<String>,
+    },
+    /// Nothing is known about it: the same only when it reads the same.
+    Literal(String, String),
+}
+
+impl Identity {
+    /// The identity of an option with its value.
+    pub fn of(option: &str, value: &str) -> Identity {
+        let option = canonical(option).to_owned();
+        let list = List::parse(value);
+        let thing = |name: Option<String>, id: Option<String>| match name {
+            Some(name) => Identity::Thing {
+                option: option.clone(),
+                name,
+                id,
+            },
+            None => Identity::Literal(option.clone(), value.to_owned()),
+        };
+        match option.as_str() {
+            "cpu" | "machine" | "m" | "smp" | "accel" | "rtc" | "boot" | "name" | "uuid"
+            | "display" | "vga" | "k" | "bios" | "kernel" | "initrd" | "append" | "dtb"
+            | "overcommit" | "icount" | "sandbox" | "msg" | "action" | "usb" | "nodefaults"
+            | "no-reboot" | "no-shutdown" | "snapshot" | "S" | "no-user-config" | "nographic"
+            | "enable-kvm" | "no-hpet" | "no-acpi" | "mem-prealloc" | "mem-path" => {
+                Identity::Single(option)
+            }
+            "device" => match driver(value) {
+                // Its I/O port is fixed, so a second one cannot work (measured: QEMU 7.2).
+                Some((name, _)) if name == "isa-applesmc" => {
+                    Identity::Single(format!("{option} {name}"))
+                }
+                Some((name, id)) => thing(Some(name), id),
+                None => thing(None, None),
+            },
+            "global" => thing(property(value), None),
+            "object" => match json(value) {
+                Some(object) => thing(text_of(&object, "qom-type"), text_of(&object, "id")),
+                None => thing(list.first().map(str::to_owned), list.get("id")),
+            },
+            "netdev" | "chardev" | "fsdev" | "audiodev" | "vnc" | "blockdev" | "drive"
+            | "spice" | "acpitable" | "tpmdev" | "iscsi" => match json(value) {
+                Some(object) => thing(
+                    text_of(&object, "id").or_else(|| text_of(&object, "node-name")),
+                    None,
+                ),
+                None => thing(list.get("id").or_else(|| list.get("node-name")), None),
+            },
+            "smbios" => thing(list.get("type"), None),
+            "fw_cfg" => thing(
+                list.get("name").or_else(|| list.first().map(str::to_owned)),
+                None,
+            ),
+            _ => Identity::Literal(option, value.to_owned()),
+        }
+    }
+
+    /// Whether an option of the domain is the one meant. A patch that names no id means the
+    /// device whatever its id is.
+    pub fn matches(&self, option: &str, value: &str) -> bool {
+        match (self, Identity::of(option, value)) {
+            (Identity::Single(this), Identity::Single(other)) => *this == other,
+            (Identity::Literal(option, value), Identity::Literal(other, its)) => {
+                *option == other && *value == its
+            }
+            (
+                Identity::Thing { option, name, id },
+                Identity::Thing {
+                    option: other,
+                    name: its_name,
+                    id: its_id,
+                },
+            ) => *option == other && *name == its_name && (id.is_none() || *id == its_id),
+            _ => false,
+        }
+    }
+
+    /// Whether QEMU obeys only one of its kind, so that earlier ones are dead.
+    pub fn is_single(&self) -> bool {
+        matches!(self, Identity::Single(_))
+    }
+}
+
+/// Another spelling of the same option → the usual one.
+pub fn canonical(option: &str) -> &str {
+    match option {
+        "M" => "machine",
+        other => other,
+    }
+}
+
+/// The driver and id of a `-device` value, in either syntax.
+pub fn driver(value: &str) -> Option<(String, Option<String>)> {
+    if let Some(object) = json(value) {
+        return Some((text_of(&object, "driver")?, text_of(&object, "id")));
+    }
+    let list = List::parse(value);
+    let driver = list
+        .first()
+        .map(str::to_owned)
+        .or_else(|| list.get("driver"))?;
+    Some((driver, list.get("id")))
+}
+
+/// One key of a `-device` or list value, in either syntax; flags (`+x`, `x`) read as `on`.
+pub fn get(value: &str, key: &str) -> Option<String> {
+    match json(value) {
+        Some(object) => text_of(&object, key),
+        None => List::parse(value).get(key),
+    }
+}
+
+/// The property a `-global` sets: `driver.property`, from either of its two forms.
+pub fn property(value: &str) -> Option<String> {
+    let list = List::parse(value);
+    match (list.get("driver"), list.get("property")) {
+        (Some(driver), Some(property)) => Some(format!("{driver}.{property}")),
+        _ => value
+            .split_once('=')
+            .map(|(property, _)| property.to_owned()),
+    }
+}
+
+/// The value a `-global` gives its property, from either of its two forms.
+pub fn global_value(value: &str) -> Option<String> {
+    let list = List::parse(value);
+    match (list.get("driver"), list.get("property")) {
+        (Some(_), Some(_)) => list.get("value"),
+        _ => value.split_once('=').map(|(_, value)| value.to_owned()),
+    }
+}
+
+/// A literal value for use inside a list: commas doubled.
+pub fn escape(value: &str) -> String {
+    value.replace(',', ",,")
+}
+
+/// `have` with what `want` names set in it, in the syntax of `have`.
+pub fn merged(option: &str, have: &str, want: &str) -> String {
+    match canonical(option) {
+        "cpu" | "machine" | "device" | "smbios" | "object" | "netdev" | "chardev" | "fsdev"
+        | "audiodev" | "blockdev" | "drive" | "tpmdev" | "smp" | "accel" | "rtc" | "fw_cfg" => {
+            match json(have) {
+                Some(object) => merged_json(have, object, want),
+                None => {
+                    let mut list = List::parse(have);
+                    for token in want_tokens(want) {
+                        list.set(&token);
+                    }
+                    list.to_string()
+                }
+            }
+        }
+        "global" => merged_global(have, want),
+        _ => want.to_owned(),
+    }
+}
+
+fn merged_global(have: &str, want: &str) -> String {
+    let Some(value) = global_value(want) else {
+        return want.to_owned();
+    };
+    let mut list = List::parse(have);
+    if list.get("driver").is_some() && list.get("property").is_some() {
+        list.set(&Token::pair("value", &value));
+        return list.to_string();
+    }
+    match have.split_once('=') {
+        Some((property, _)) => format!("{property}={value}"),
+        None => want.to_owned(),
+    }
+}
+
+fn merged_json(have: &str, mut object: serde_json::Map<String, Value>, want: &str) -> String {
+    let mut changed = false;
+    for token in want_tokens(want) {
+        let key = if token.key.is_empty() {
+            "driver"
+        } else {
+            token.key.as_str()
+        };
+        let wanted = token.value.replace(",,", ",");
+        if text_of(&object, key).as_deref() == Some(wanted.as_str()) {
+            continue;
+        }
+        changed = true;
+        let value = match (object.get(key), wanted.as_str()) {
+            (Some(Value::Bool(_)), "on" | "yes" | "true") => Value::Bool(true),
+            (Some(Value::Bool(_)), "off" | "no" | "false") => Value::Bool(false),
+            (Some(Value::Number(_)), number) => number
+                .parse::<u64>()
+                .map_or_else(|_| Value::from(number), Value::from),
+            (_, text) => Value::from(text),
+        };
+        object.insert(key.to_owned(), value);
+    }
+    if changed {
+        Value::Object(object).to_string()
+    } else {
+        have.to_owned()
+    }
+}
+
+/// The tokens of a patch's value, from either syntax.
+fn want_tokens(want: &str) -> Vec<Token> {
+    match json(want) {
+        Some(object) => object
+            .iter()
+            .filter_map(|(key, _)| {
+                let value = escape(&text_of(&object, key)?);
+                let key = if key == "driver" { "" } else { key.as_str() };
+                Some(Token::pair(key, &value))
+            })
+            .collect(),
+        None => List::parse(want).tokens,
+    }
+}
+
+fn json(value: &str) -> Option<serde_json::Map<String, Value>> {
+    if !value.trim_start().starts_with('{') {
+        return None;
+    }
+    serde_json::from_str(value).ok()
+}
+
+fn text_of(object: &serde_json::Map<String, Value>, key: &str) -> Option<String> {
+    match object.get(key)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(true) => Some("on".to_owned()),
+        Value::Bool(false) => Some("off".to_owned()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// A value as a list of tokens, kept as they were written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List {
+    tokens: Vec<Token>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Token {
+    /// Empty for the leading name (a CPU model, a driver).
+    key: String,
+    /// Raw, with doubled commas; `on` and `off` for flags.
+    value: String,
+    /// How it was written; for a new one, how it is to be written.
+    raw: String,
+}
+
+impl Token {
+    fn pair(key: &str, value: &str) -> Token {
+        Token {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            raw: if key.is_empty() {
+                value.to_owned()
+            } else {
+                format!("{key}={value}")
+            },
+        }
+    }
+
+    fn parse(raw: &str, first: bool) -> Token {
+        let flag = |key: &str, value: &str| Token {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            raw: raw.to_owned(),
+        };
+        if let Some(name) = raw.strip_prefix('+') {
+            flag(name, "on")
+        } else if let Some((key, value)) = raw.split_once('=') {
+            flag(key, value)
+        } else if let Some(name) = raw.strip_prefix('-') {
+            flag(name, "off")
+        } else if first {
+            flag("", raw)
+        } else {
+            flag(raw, "on")
+        }
+    }
+}
+
+impl List {
+    /// Splits at single commas.
+    pub fn parse(value: &str) -> List {
+        let mut raws = Vec::new();
+        let mut current = String::new();
+        let mut rest = value.chars().peekable();
+        while let Some(c) = rest.next() {
+            if c != ',' {
+                current.push(c);
+            } else if rest.next_if_eq(&',').is_some() {
+                current.push_str(",,");
+            } else {
+                raws.push(std::mem::take(&mut current));
+            }
+        }
+        raws.push(current);
+        List {
+            tokens: raws
+                .iter()
+                .enumerate()
+                .map(|(index, raw)| Token::parse(raw, index == 0))
+                .collect(),
+        }
+    }
+
+    /// The leading name: a CPU model, a driver.
+    pub fn first(&self) -> Option<&str> {
+        let token = self.tokens.first()?;
+        (token.key.is_empty() && !token.value.is_empty()).then_some(token.value.as_str())
+    }
+
+    /// The value of a key, the last one given, with doubled commas undone.
+    pub fn get(&self, key: &str) -> Option<String> {
+        let token = self.tokens.iter().rfind(|token| token.key == key)?;
+        Some(token.value.replace(",,", ","))
+    }
+
+    /// The keys other than the leading name, as written.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.tokens
+            .iter()
+            .map(|token| token.key.as_str())
+            .filter(|key| !key.is_empty())
+    }
+
+    /// Sets one key, wherever and however often it stands there; appends it otherwise.
+    fn set(&mut self, wanted: &Token) {
+        // `driver=usb-kbd` says what a leading `usb-kbd` says.
+        let long = ["driver", "qom-type", "type", "backend"];
+        let mut found = wanted.key.is_empty()
+            && self.first().is_none()
+            && long
+                .iter()
+                .any(|key| self.get(key).as_ref() == Some(&wanted.value));
+        for token in self
+            .tokens
+            .iter_mut()
+            .filter(|token| token.key == wanted.key)
+        {
+            found = true;
+            if token.value != wanted.value {
+                *token = wanted.clone();
+            }
+        }
+        if !found && wanted.key.is_empty() {
+            self.tokens.insert(0, wanted.clone());
+        } else if !found {
+            self.tokens.push(wanted.clone());
+        }
+    }
+}
+
+impl std::fmt::Display for List {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, token) in self.tokens.iter().enumerate() {
+            if index > 0 {
+                f.write_str(",")?;
+            }
+            f.write_str(&token.raw)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,305 @@
+//! A merge patch: a partial `<domain>`, with directives and placeholders resolved.
+
+use std::collections::BTreeMap;
+
+use roxmltree::Node;
+
+use super::error::MergeError;
+use crate::document::{Document, DocumentError};
+
+/// The namespace of the directives (`patch:op`, `patch:unset`); they never reach a document.
+pub const DIRECTIVES: &str = "urn:virt-patch:1";
+
+/// What the placeholders of a patch stand for. `None` stands for nothing: an attribute whose
+/// whole value is such a placeholder is left out, and taken out where it stands.
+pub type Values = BTreeMap<String, Option<String>>;
+
+/// The text of a merge patch and the values of its placeholders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patch {
+    /// What messages call it: a file name, or the name of the pass or shipped patch.
+    pub name: String,
+    /// The XML.
+    pub text: String,
+    /// The values of `${…}`.
+    pub values: Values,
+}
+
+impl Patch {
+    /// A patch without placeholders.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Patch {
+            name: name.into(),
+            text: text.into(),
+            values: Values::new(),
+        }
+    }
+
+    /// Gives a placeholder its value.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.values.insert(name.to_owned(), Some(value.into()));
+        self
+    }
+
+    /// Gives a placeholder its value, or nothing to stand for.
+    #[must_use]
+    pub fn with_option(mut self, name: &str, value: Option<impl Into<String>>) -> Self {
+        self.values.insert(name.to_owned(), value.map(Into::into));
+        self
+    }
+
+    /// Parses the patch and resolves its directives and placeholders.
+    ///
+    /// # Errors
+    /// Not well-formed, not a `<domain>`, an unknown directive or placeholder.
+    pub fn resolve(&self) -> Result<Element, MergeError> {
+        let document = Document::parse_domain(&self.text).map_err(|error| self.malformed(error))?;
+        Resolver { patch: self }.element(document.root())
+    }
+
+    fn malformed(&self, error: DocumentError) -> MergeError {
+        MergeError::Malformed {
+            patch: self.name.clone(),
+            source: error,
+        }
+    }
+}
+
+/// What happens where an element of a patch meets a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Op {
+    /// What it names is ensured, what it leaves out is left alone.
+    #[default]
+    Merge,
+    /// Only where there is no such element.
+    Default,
+    /// The element becomes exactly this.
+    Replace,
+    /// Every element that has all this says goes.
+    Remove,
+    /// As `Remove`, and there has to be one.
+    RemoveExisting,
+    /// One more, unless one says all of this already.
+    Append,
+}
+
+/// An element of a patch, owned, with directives and placeholders resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Element {
+    /// Namespace URI; `None` for libvirt's own elements.
+    pub namespace: Option<String>,
+    /// The prefix the patch uses for it.
+    pub prefix: Option<String>,
+    /// Local name.
+    pub name: String,
+    /// Attributes in order, with their namespaces; `None` as value: to be taken out.
+    pub attributes: Vec<Attribute>,
+    /// Non-blank text, trimmed.
+    pub text: Option<String>,
+    /// Child elements.
+    pub children: Vec<Element>,
+    /// What to do.
+    pub op: Op,
+    /// Byte offset in the patch, for messages.
+    pub offset: usize,
+}
+
+/// An attribute of a patch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attribute {
+    /// Namespace URI, rarely.
+    pub namespace: Option<String>,
+    /// Local name.
+    pub name: String,
+    /// The value, or `None` when the attribute is not to be there.
+    pub value: Option<String>,
+}
+
+impl Element {
+    /// The value of an un-namespaced attribute.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes
+            .iter()
+            .find(|attribute| attribute.name == name && attribute.namespace.is_none())
+            .and_then(|attribute| attribute.value.as_deref())
+    }
+
+    /// The first un-namespaced child of this name.
+    pub fn child(&self, name: &str) -> Option<&Element> {
+        self.children
+            .iter()
+            .find(|child| child.name == name && child.namespace.is_none())
+    }
+
+    /// Whether an element of a document has this expanded name.
+    pub fn names(&self, node: Node<'_, '_>) -> bool {
+        node.is_element()
+            && node.tag_name().name() == self.name
+            && node.tag_name().namespace() == self.namespace.as_deref()
+    }
+}
+
+struct Resolver<'p> {
+    patch: &'p Patch,
+}
+
+impl Resolver<'_> {
+    fn element(&self, node: Node<'_, '_>) -> Result<Element, MergeError> {
+        let offset = node.range().start;
+        let namespace = node.tag_name().namespace();
+        let mut element = Element {
+            namespace: namespace.map(str::to_owned),
+            prefix: namespace
+                .and_then(|uri| node.lookup_prefix(uri))
+                .map(str::to_owned),
+            name: node.tag_name().name().to_owned(),
+            attributes: Vec::new(),
+            text: None,
+            children: Vec::new(),
+            op: Op::Merge,
+            offset,
+        };
+        for attribute in node.attributes() {
+            if attribute.namespace() == Some(DIRECTIVES) {
+                self.directive(&mut element, attribute.name(), attribute.value())?;
+                continue;
+            }
+            element.attributes.push(Attribute {
+                namespace: attribute.namespace().map(str::to_owned),
+                name: attribute.name().to_owned(),
+                value: self.expand(attribute.value(), attribute.range().start)?,
+            });
+        }
+        for child in node.children() {
+            if child.is_element() {
+                element.children.push(self.element(child)?);
+            } else if let Some(text) = child.text().filter(|_| child.is_text())
+                && !text.trim().is_empty()
+            {
+                let text = self.expand(text.trim(), child.range().start)?;
+                element.text = match (element.text.take(), text) {
+                    (Some(before), Some(text)) => Some(before + &text),
+                    (before, text) => before.or(text),
+                };
+            }
+        }
+        if let Some(text) = element
+            .text
+            .as_deref()
+            .filter(|_| !element.children.is_empty())
+        {
+            let text: String = text.chars().take(30).collect();
+            return Err(self.error(
+                offset,
+                format!(
+                    "<{}> holds both elements and the text '{text}'",
+                    element.name
+                ),
+            ));
+        }
+        Ok(element)
+    }
+
+    fn directive(&self, element: &mut Element, name: &str, value: &str) -> Result<(), MergeError> {
+        match name {
+            "op" => {
+                element.op = match value {
+                    "merge" => Op::Merge,
+                    "default" => Op::Default,
+                    "replace" => Op::Replace,
+                    "remove" => Op::Remove,
+                    "remove!" => Op::RemoveExisting,
+                    "append" => Op::Append,
+                    _ => {
+                        return Err(self.error(
+                            element.offset,
+                            format!("patch:op='{value}' is unknown; there are merge, default, replace, remove, remove! and append"),
+                        ));
+                    }
+                }
+            }
+            "unset" => element
+                .attributes
+                .extend(value.split_whitespace().map(|name| Attribute {
+                    namespace: None,
+                    name: name.to_owned(),
+                    value: None,
+                })),
+            _ => {
+                return Err(self.error(
+                    element.offset,
+                    format!(
+                        "the directive patch:{name} is unknown; there are patch:op and patch:unset"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// `text` with `${name}` and `$$` replaced; `None` when it is one placeholder for nothing.
+    fn expand(&self, text: &str, offset: usize) -> Result<Option<String>, MergeError> {
+        if !text.contains('$') {
+            return Ok(Some(text.to_owned()));
+        }
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('$') {
+            out.push_str(before);
+            if let Some(after) = after.strip_prefix('$') {
+                out.push('$');
+                rest = after;
+                continue;
+            }
+            let Some((name, after)) = after
+                .strip_prefix('{')
+                .and_then(|rest| rest.split_once('}'))
+            else {
+                return Err(self.error(
+                    offset,
+                    format!("a '$' that begins no placeholder in '{text}'; write ${{name}}, or $$ for a dollar sign"),
+                ));
+            };
+            match self.patch.values.get(name) {
+                Some(Some(value)) => out.push_str(value),
+                Some(None) if out.is_empty() && after.is_empty() => return Ok(None),
+                Some(None) => {}
+                None => return Err(self.unknown(name, offset)),
+            }
+            rest = after;
+        }
+        out.push_str(rest);
+        if let Some(bad) = out.chars().find(|c| !is_xml(*c)) {
+            return Err(self.error(
+                offset,
+                format!(
+                    "the value of '{text}' has the character U+{:04X}, which XML cannot hold",
+                    u32::from(bad)
+                ),
+            ));
+        }
+        Ok(Some(out))
+    }
+
+    fn unknown(&self, name: &str, offset: usize) -> MergeError {
+        let known: Vec<&str> = self.patch.values.keys().map(String::as_str).collect();
+        let known = match known.as_slice() {
+            [] => "there are none here".to_owned(),
+            names => format!("there are {}", names.join(", ")),
+        };
+        self.error(
+            offset,
+            format!("the placeholder ${{{name}}} has no value; {known}"),
+        )
+    }
+
+    fn error(&self, offset: usize, message: String) -> MergeError {
+        MergeError::in_patch(self.patch, offset, message)
+    }
+}
+
+/// The characters of XML 1.0.
+fn is_xml(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+}

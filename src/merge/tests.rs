@@ -1,0 +1,547 @@
+//! Tables of domain + patch → domain. Every row is merged twice: the second time changes nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use super::*;
+
+#[track_caller]
+fn check(before: &str, patch: &str, after: &str) {
+    check_with(before, &Patch::new("test.xml", patch), after);
+}
+
+#[track_caller]
+fn check_with(before: &str, patch: &Patch, after: &str) {
+    let document = Document::parse_domain(before).unwrap();
+    let got = merged(&document, patch)
+        .unwrap()
+        .unwrap_or_else(|| before.to_owned());
+    assert_eq!(got, after, "\n--- got\n{got}\n--- wanted\n{after}");
+    let again = Document::parse_domain(&got).unwrap();
+    assert_eq!(
+        merge(&again, patch).unwrap(),
+        vec![],
+        "not idempotent:\n{got}"
+    );
+}
+
+#[track_caller]
+fn refused(before: &str, patch: &str) -> String {
+    let document = Document::parse_domain(before).unwrap();
+    let error = merge(&document, &Patch::new("test.xml", patch)).unwrap_err();
+    error.to_string()
+}
+
+#[test]
+fn attributes_keep_their_quotes_and_order() {
+    for (before, patch, after) in [
+        (
+            "<domain type='kvm'/>",
+            "<domain type='kvm'/>",
+            "<domain type='kvm'/>",
+        ),
+        (
+            "<domain type='kvm'/>",
+            "<domain type='qemu'/>",
+            "<domain type='qemu'/>",
+        ),
+        (
+            "<domain type=\"kvm\" a='b'/>",
+            "<domain type=\"it's\"/>",
+            "<domain type=\"it's\" a='b'/>",
+        ),
+        (
+            "<domain type='kvm'/>",
+            "<domain type=\"it's\"/>",
+            "<domain type='it&apos;s'/>",
+        ),
+        ("<domain/>", "<domain type='kvm'/>", "<domain type='kvm'/>"),
+        (
+            "<domain  type = 'kvm' />",
+            "<domain type='qemu' id='1'/>",
+            "<domain  type = 'qemu' id='1' />",
+        ),
+        (
+            "<domain a=\"1\"/>",
+            "<domain b='2'/>",
+            "<domain a=\"1\" b=\"2\"/>",
+        ),
+        (
+            "<domain a='1' type='kvm'\n  b='2'></domain>",
+            "<domain xmlns:patch='urn:virt-patch:1' patch:unset='type b'/>",
+            "<domain a='1'></domain>",
+        ),
+        (
+            "<domain><address bus='0x01' slot='0x0A'/></domain>",
+            "<domain><address bus='0x1' slot='0x0a'/></domain>",
+            "<domain><address bus='0x01' slot='0x0A'/></domain>",
+        ),
+    ] {
+        check(before, patch, after);
+    }
+}
+
+#[test]
+fn text_is_set_between_what_surrounds_it() {
+    for (before, patch, after) in [
+        (
+            "<domain><vcpu> 8 </vcpu></domain>",
+            "<domain><vcpu>8</vcpu></domain>",
+            "<domain><vcpu> 8 </vcpu></domain>",
+        ),
+        (
+            "<domain><vcpu> 6 </vcpu></domain>",
+            "<domain><vcpu>8</vcpu></domain>",
+            "<domain><vcpu> 8 </vcpu></domain>",
+        ),
+        (
+            "<domain><vcpu/></domain>",
+            "<domain><vcpu>8</vcpu></domain>",
+            "<domain><vcpu>8</vcpu></domain>",
+        ),
+        (
+            "<domain><vcpu a='1' /></domain>",
+            "<domain><vcpu>8</vcpu></domain>",
+            "<domain><vcpu a='1'>8</vcpu></domain>",
+        ),
+        (
+            "<domain><vcpu></vcpu></domain>",
+            "<domain><vcpu>8</vcpu></domain>",
+            "<domain><vcpu>8</vcpu></domain>",
+        ),
+        (
+            "<domain><vcpu>6<!--six--></vcpu></domain>",
+            "<domain><vcpu>8</vcpu></domain>",
+            "<domain><vcpu>8<!--six--></vcpu></domain>",
+        ),
+        (
+            "<domain><vcpu>1<!-- -->2</vcpu></domain>",
+            "<domain><vcpu>8</vcpu></domain>",
+            "<domain><vcpu>8<!-- --></vcpu></domain>",
+        ),
+        (
+            "<domain><t><![CDATA[a<b]]></t></domain>",
+            "<domain><t>a&lt;b</t></domain>",
+            "<domain><t><![CDATA[a<b]]></t></domain>",
+        ),
+        (
+            "<domain><t><![CDATA[a<b]]></t></domain>",
+            "<domain><t>&lt;&amp;></t></domain>",
+            "<domain><t>&lt;&amp;&gt;</t></domain>",
+        ),
+    ] {
+        check(before, patch, after);
+    }
+}
+
+#[test]
+fn new_elements_look_like_their_neighbours() {
+    // Indentation of four, double quotes, CRLF.
+    check(
+        "<domain type=\"kvm\">\r\n    <name>a</name>\r\n    <devices>\r\n        <emulator>q</emulator>\r\n    </devices>\r\n</domain>\r\n",
+        "<domain><os><type arch='x86_64'>hvm</type></os><devices><memballoon model='none'/></devices></domain>",
+        "<domain type=\"kvm\">\r\n    <name>a</name>\r\n    <os>\r\n        <type arch=\"x86_64\">hvm</type>\r\n    </os>\r\n    <devices>\r\n        <emulator>q</emulator>\r\n        <memballoon model=\"none\"/>\r\n    </devices>\r\n</domain>\r\n",
+    );
+    // Tabs, a comment at the end of the line, a missing final newline.
+    check(
+        "<domain>\n\t<name>a</name> <!-- mine -->\n\t<devices/>\n</domain>",
+        "<domain><vcpu>2</vcpu><devices><tpm/></devices></domain>",
+        "<domain>\n\t<name>a</name> <!-- mine -->\n\t<vcpu>2</vcpu>\n\t<devices>\n\t\t<tpm/>\n\t</devices>\n</domain>",
+    );
+    // All on one line.
+    check(
+        "<domain><name>a</name><devices/></domain>",
+        "<domain><vcpu>2</vcpu><devices><tpm/></devices></domain>",
+        "<domain><name>a</name><vcpu>2</vcpu><devices><tpm/></devices></domain>",
+    );
+    // Before the first sibling, and inside an element that holds a comment only.
+    check(
+        "<domain>\n  <!-- c -->\n  <vcpu>2</vcpu>\n  <os>\n    <!-- none -->\n  </os>\n</domain>\n",
+        "<domain><name>x</name><os><type>hvm</type></os></domain>",
+        "<domain>\n  <name>x</name>\n  <!-- c -->\n  <vcpu>2</vcpu>\n  <os>\n    <!-- none -->\n    <type>hvm</type>\n  </os>\n</domain>\n",
+    );
+    check(
+        "<domain type='x'/>",
+        "<domain><name>n</name></domain>",
+        "<domain type='x'>\n  <name>n</name>\n</domain>",
+    );
+    check(
+        "<domain>\n</domain>",
+        "<domain><name>n</name></domain>",
+        "<domain>\n  <name>n</name>\n</domain>",
+    );
+}
+
+#[test]
+fn elements_are_found_by_their_identity() {
+    let domain = "<domain>\n  <cpu>\n    <feature policy='disable' name='a'/>\n    <feature name='topoext'/>\n  </cpu>\n</domain>";
+    check(
+        domain,
+        "<domain><cpu><feature policy='require' name='topoext'/><feature name='b'/></cpu></domain>",
+        "<domain>\n  <cpu>\n    <feature policy='disable' name='a'/>\n    <feature name='topoext' policy='require'/>\n    <feature name='b'/>\n  </cpu>\n</domain>",
+    );
+    let disks = "<domain>\n  <devices>\n    <disk device='disk'>\n      <target dev='vda'/>\n    </disk>\n    <disk>\n      <target dev='vdb'/>\n    </disk>\n  </devices>\n</domain>";
+    check(
+        disks,
+        "<domain><devices><disk><driver cache='none'/><target dev='vdb' bus='virtio'/></disk></devices></domain>",
+        "<domain>\n  <devices>\n    <disk device='disk'>\n      <target dev='vda'/>\n    </disk>\n    <disk>\n      <driver cache='none'/>\n      <target dev='vdb' bus='virtio'/>\n    </disk>\n  </devices>\n</domain>",
+    );
+    assert_eq!(
+        refused(
+            disks,
+            "<domain><devices><disk><driver cache='none'/></disk></devices></domain>"
+        ),
+        "<disk> could be the one in line 3 or in line 6; say which with <target dev=…> (line 3 of the definition)"
+    );
+}
+
+#[test]
+fn directives() {
+    let d = |body: &str| format!("<domain xmlns:patch='urn:virt-patch:1'>{body}</domain>");
+    let before = "<domain>\n  <cpu mode='custom'>\n    <model>x</model>\n    <feature name='a'/>\n    <feature name='b'/>\n  </cpu>\n</domain>";
+    for (patch, after) in [
+        (
+            "<cpu patch:op='default' mode='host-passthrough'/>",
+            before.to_owned(),
+        ),
+        (
+            "<vcpu patch:op='default'>4</vcpu>",
+            before.replace("  <cpu", "  <vcpu>4</vcpu>\n  <cpu"),
+        ),
+        (
+            "<cpu patch:op='replace' mode='maximum'/>",
+            "<domain>\n  <cpu mode='maximum'/>\n</domain>".to_owned(),
+        ),
+        (
+            "<cpu patch:op='replace' mode='m'><feature name='c'/></cpu>",
+            "<domain>\n  <cpu mode='m'>\n    <feature name='c'/>\n  </cpu>\n</domain>".to_owned(),
+        ),
+        ("<cpu patch:op='remove'/>", "<domain>\n</domain>".to_owned()),
+        (
+            "<cpu><feature patch:op='remove'/></cpu>",
+            "<domain>\n  <cpu mode='custom'>\n    <model>x</model>\n  </cpu>\n</domain>".to_owned(),
+        ),
+        (
+            "<cpu><feature name='a' patch:op='remove'/></cpu>",
+            before.replace("    <feature name='a'/>\n", ""),
+        ),
+        (
+            "<cpu><model patch:op='remove'>y</model></cpu>",
+            before.to_owned(),
+        ),
+        (
+            "<cpu patch:unset='mode match'/>",
+            before.replace(" mode='custom'", ""),
+        ),
+        (
+            "<os><boot dev='hd' patch:op='append'/></os>",
+            before.replace("  <cpu", "  <os>\n    <boot dev='hd'/>\n  </os>\n  <cpu"),
+        ),
+        (
+            "<new><gone patch:op='remove'/><here patch:op='default'/></new>",
+            before.replace("</cpu>\n", "</cpu>\n  <new>\n    <here/>\n  </new>\n"),
+        ),
+    ] {
+        check(before, &d(patch), &after);
+    }
+    check(
+        "<domain><devices><redirdev bus='usb' type='spicevmc'/></devices></domain>",
+        &d(
+            "<devices><redirdev bus='usb' type='spicevmc' patch:op='append'/><hub type='usb' patch:op='append'/></devices>",
+        ),
+        "<domain><devices><redirdev bus='usb' type='spicevmc'/><hub type='usb'/></devices></domain>",
+    );
+    assert_eq!(
+        refused(before, &d("<os patch:op='remove!'/>")),
+        "there is no such <os> to remove (line 1 of the definition)"
+    );
+    assert!(refused(before, &d("<os patch:op='merg'/>")).starts_with("patch:op='merg' is unknown"));
+    assert!(
+        refused(before, &d("<os patch:opp='merge'/>"))
+            .starts_with("the directive patch:opp is unknown")
+    );
+}
+
+#[test]
+fn text_and_elements_do_not_mix() {
+    assert_eq!(
+        refused(
+            "<domain><os>\n<type/></os></domain>",
+            "<domain><os>text</os></domain>"
+        ),
+        "the patch has text for <os>, which holds <type> (line 1 of the definition)"
+    );
+    assert_eq!(
+        refused(
+            "<domain><vcpu>4</vcpu></domain>",
+            "<domain><vcpu><x/></vcpu></domain>"
+        ),
+        "the patch has elements for <vcpu>, which holds text (line 1 of the definition)"
+    );
+    assert_eq!(
+        refused("<domain/>", "<domain><a>text<b/></a></domain>"),
+        "<a> holds both elements and the text 'text'"
+    );
+}
+
+#[test]
+fn placeholders() {
+    let patch = Patch::new(
+        "p.xml",
+        "<domain a='${x}' b='${none}' c='$$${x}'><t>-${x}-</t></domain>",
+    )
+    .with("x", "<&'\">")
+    .with_option("none", None::<String>);
+    check_with(
+        "<domain b='1'/>",
+        &patch,
+        "<domain a='&lt;&amp;&apos;\">' c='$&lt;&amp;&apos;\">'>\n  <t>-&lt;&amp;'\"&gt;-</t>\n</domain>",
+    );
+    let unknown = Patch::new("p.xml", "<domain a='${y}'/>")
+        .with("x", "1")
+        .with("z", "1");
+    let document = Document::parse_domain("<domain/>").unwrap();
+    assert_eq!(
+        merge(&document, &unknown).unwrap_err().to_string(),
+        "the placeholder ${y} has no value; there are x, z"
+    );
+    assert!(
+        refused("<domain/>", "<domain a='$y'/>").starts_with("a '$' that begins no placeholder")
+    );
+}
+
+const Q: &str = "xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'";
+
+fn args(args: &[&str]) -> String {
+    args.iter()
+        .map(|arg| format!("\n    <qemu:arg value='{arg}'/>"))
+        .collect()
+}
+
+fn domain(list: &[&str]) -> String {
+    format!(
+        "<domain {Q}>\n  <qemu:commandline>{}\n  </qemu:commandline>\n</domain>",
+        args(list)
+    )
+}
+
+#[test]
+fn qemu_arguments_are_merged_as_option_groups() {
+    for (before, patch, after) in [
+        // -cpu is one group, whatever it says.
+        (
+            &["-cpu", "host"][..],
+            &["-cpu", "Penryn,vendor=GenuineIntel"][..],
+            &["-cpu", "Penryn,vendor=GenuineIntel"][..],
+        ),
+        (
+            &["-cpu", "host,kvm=off,+avx2"],
+            &["-cpu", "Penryn"],
+            &["-cpu", "Penryn,kvm=off,+avx2"],
+        ),
+        (
+            &["-cpu", "host,topoext=on"],
+            &["-cpu", "+topoext"],
+            &["-cpu", "host,topoext=on"],
+        ),
+        (
+            &["-cpu", "host,-topoext"],
+            &["-cpu", "+topoext"],
+            &["-cpu", "host,+topoext"],
+        ),
+        (&["-cpu", "a", "-cpu", "b"], &["-cpu", "c"], &["-cpu", "c"]),
+        (&["--cpu", "a"], &["-cpu", "c"], &["--cpu", "c"]),
+        // Devices go by driver, and by id where the patch names one.
+        (
+            &["-device", "isa-applesmc,osk=x"],
+            &["-device", "isa-applesmc,osk=y"],
+            &["-device", "isa-applesmc,osk=y"],
+        ),
+        (
+            &[
+                "-device",
+                "isa-applesmc,osk=x",
+                "-device",
+                "isa-applesmc,osk=x",
+            ],
+            &["-device", "isa-applesmc,osk=y"],
+            &["-device", "isa-applesmc,osk=y"],
+        ),
+        (
+            &["-device", "usb-kbd,id=a"],
+            &["-device", "usb-kbd,id=b"],
+            &["-device", "usb-kbd,id=a", "-device", "usb-kbd,id=b"],
+        ),
+        (
+            &["-device", "usb-kbd,id=a"],
+            &["-device", "usb-kbd,port=2"],
+            &["-device", "usb-kbd,id=a,port=2"],
+        ),
+        (
+            &["-device", "driver=usb-kbd"],
+            &["-device", "usb-kbd"],
+            &["-device", "driver=usb-kbd"],
+        ),
+        (
+            &[
+                "-device",
+                "{\"driver\":\"isa-applesmc\",\"osk\":\"x\",\"n\":1}",
+            ],
+            &["-device", "isa-applesmc,osk=a,,b"],
+            &[
+                "-device",
+                "{\"driver\":\"isa-applesmc\",\"osk\":\"a,b\",\"n\":1}",
+            ],
+        ),
+        (
+            &["-device", "usb-kbd"],
+            &["-device", "{\"driver\":\"usb-kbd\",\"id\":\"k\"}"],
+            &[
+                "-device",
+                "usb-kbd",
+                "-device",
+                "{\"driver\":\"usb-kbd\",\"id\":\"k\"}",
+            ],
+        ),
+        // Globals go by property, in both forms.
+        (
+            &["-global", "A.b=on"],
+            &["-global", "A.b=off"],
+            &["-global", "A.b=off"],
+        ),
+        (
+            &["-global", "A.b=on"],
+            &["-global", "A.c=off"],
+            &["-global", "A.b=on", "-global", "A.c=off"],
+        ),
+        (
+            &["-global", "driver=A,property=b,value=on"],
+            &["-global", "A.b=off"],
+            &["-global", "driver=A,property=b,value=off"],
+        ),
+        // Flags, ids, unknown options.
+        (&["-usb"], &["-usb"], &["-usb"]),
+        (
+            &["-S", "-cpu", "-usb"],
+            &["-usb"],
+            &["-S", "-cpu", "-usb", "-usb"],
+        ),
+        (
+            &["-netdev", "user,id=a"],
+            &["-netdev", "tap,id=a"],
+            &["-netdev", "tap,id=a"],
+        ),
+        (
+            &["-smbios", "type=1,serial=x"],
+            &["-smbios", "type=2"],
+            &["-smbios", "type=1,serial=x", "-smbios", "type=2"],
+        ),
+        (
+            &["-what", "x"],
+            &["-what", "y"],
+            &["-what", "x", "-what", "y"],
+        ),
+    ] {
+        check(&domain(before), &domain(patch), &domain(after));
+    }
+}
+
+#[test]
+fn directives_on_qemu_arguments() {
+    let patch = |op: &str, list: &[&str]| {
+        domain(list)
+            .replace("<domain ", "<domain xmlns:patch='urn:virt-patch:1' ")
+            .replacen("<qemu:arg ", &format!("<qemu:arg patch:op='{op}' "), 1)
+    };
+    let before = domain(&["-usb", "-cpu", "a,+b", "-device", "x"]);
+    for (op, list, after) in [
+        (
+            "remove",
+            &["-cpu", "c"][..],
+            domain(&["-usb", "-device", "x"]),
+        ),
+        (
+            "remove",
+            &["-usb"],
+            domain(&["-cpu", "a,+b", "-device", "x"]),
+        ),
+        ("default", &["-cpu", "c"], before.clone()),
+        (
+            "default",
+            &["-m", "1"],
+            domain(&["-usb", "-cpu", "a,+b", "-device", "x", "-m", "1"]),
+        ),
+        (
+            "replace",
+            &["-cpu", "c"],
+            domain(&["-usb", "-cpu", "c", "-device", "x"]),
+        ),
+        (
+            "append",
+            &["-device", "x,a=b"],
+            domain(&["-usb", "-cpu", "a,+b", "-device", "x", "-device", "x,a=b"]),
+        ),
+        ("append", &["-device", "x"], before.clone()),
+    ] {
+        check(&before, &patch(op, list), &after);
+    }
+}
+
+#[test]
+fn the_qemu_namespace_is_declared_once_and_found_under_any_prefix() {
+    let patch = domain(&["-usb"]);
+    check(
+        "<domain type='kvm'>\n  <name>a</name>\n</domain>",
+        &patch,
+        &format!(
+            "<domain type='kvm' {Q}>\n  <name>a</name>\n  <qemu:commandline>\n    <qemu:arg value='-usb'/>\n  </qemu:commandline>\n</domain>"
+        ),
+    );
+    let uri = "http://libvirt.org/schemas/domain/qemu/1.0";
+    check(
+        &format!("<domain xmlns:q='{uri}'><name>a</name></domain>"),
+        &patch,
+        &format!(
+            "<domain xmlns:q='{uri}'><name>a</name><q:commandline><q:arg value='-usb'/></q:commandline></domain>"
+        ),
+    );
+    check(
+        &format!("<domain><commandline xmlns='{uri}'><arg value='-S'/></commandline></domain>"),
+        &patch,
+        &format!(
+            "<domain><commandline xmlns='{uri}'><arg value='-S'/><arg value='-usb'/></commandline></domain>"
+        ),
+    );
+    check(
+        "<domain xmlns:qemu='http://wrong'/>",
+        &patch,
+        &format!(
+            "<domain xmlns:qemu='http://wrong' xmlns:qemu2='{uri}'>\n  <qemu2:commandline>\n    <qemu2:arg value='-usb'/>\n  </qemu2:commandline>\n</domain>"
+        ),
+    );
+    // Two blocks are one list; environment stays behind arguments.
+    check(
+        &format!(
+            "<domain {Q}><qemu:commandline><qemu:arg value='-usb'/></qemu:commandline><qemu:commandline><qemu:env name='A' value='1'/></qemu:commandline></domain>"
+        ),
+        &format!(
+            "<domain {Q}><qemu:commandline><qemu:arg value='-usb'/><qemu:arg value='-S'/><qemu:env name='A' value='2'/><qemu:env name='B'/></qemu:commandline></domain>"
+        ),
+        &format!(
+            "<domain {Q}><qemu:commandline><qemu:arg value='-usb'/></qemu:commandline><qemu:commandline><qemu:arg value='-S'/><qemu:env name='A' value='2'/><qemu:env name='B'/></qemu:commandline></domain>"
+        ),
+    );
+    // Empty blocks.
+    check(
+        &format!("<domain {Q}>\n  <qemu:commandline/>\n</domain>"),
+        &patch,
+        &domain(&["-usb"]),
+    );
+}
+
+#[test]
+fn other_namespaces_are_declared_on_the_element() {
+    check(
+        "<domain><metadata/></domain>",
+        "<domain><metadata><a:x xmlns:a='urn:a'><a:y/></a:x></metadata></domain>",
+        "<domain><metadata><a:x xmlns:a='urn:a'><a:y/></a:x></metadata></domain>",
+    );
+}
