@@ -1,6 +1,7 @@
 //! Retrofit libvirt domains.
 pub mod document;
 pub mod host;
+pub mod hypervisor;
 pub mod merge;
 pub mod passes;
 pub mod pipeline;

@@ -37,6 +37,12 @@ pub struct Facts {
     /// QEMU emulators, the one libvirt would choose first.
     #[serde(deserialize_with = "null_is_default")]
     pub emulators: Vec<Emulator>,
+    /// Guest CPU models the emulator offers; `None` when nobody asked libvirt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_models: Option<Vec<CpuModel>>,
+    /// libvirt can choose a UEFI build by itself (`<os firmware='efi'>`); `None` when nobody asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firmware_autoselection: Option<bool>,
     /// Version of the libvirt that will store the definition.
     pub libvirt: Option<Version>,
     /// Files that the domain names (loader, nvram template, nvram, disk images …) as they are
@@ -186,6 +192,19 @@ pub struct Machine {
     /// QEMU has announced its removal.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub deprecated: bool,
+}
+
+/// One CPU model a guest can be given, as libvirt's domain capabilities list them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CpuModel {
+    /// Name, e.g. `Cascadelake-Server` or (libvirt 10.10 and newer) `Cascadelake-Server-v5`.
+    pub name: String,
+    /// Whether a guest with it starts on this host; `None` when libvirt does not know.
+    pub usable: Option<bool>,
+    /// The name this one is another spelling of (`Westmere-v2` of `Westmere-IBRS`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canonical: Option<String>,
 }
 
 /// What is known of a file on the host that the domain names.

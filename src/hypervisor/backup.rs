@@ -1,0 +1,381 @@
+//! Copies of definitions, kept before they are replaced.
+//!
+//! One file per redefine, `STATE/virt-patch/backups/URI/UUID/TIME.xml`, holding exactly the
+//! definition that was replaced, secrets included; so the directories are 0700 and the files
+//! 0600. A backup is on the disk before [`write`] returns and is never overwritten. Nothing
+//! here knows what a backup is of beyond its `<name>`, which it reads from the file itself: a
+//! backup needs no index and outlives its domain.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::xml::text;
+
+/// One backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// The file.
+    pub path: PathBuf,
+    /// URI of the connection the domain was on.
+    pub uri: String,
+    /// UUID of the domain, in lower case with dashes.
+    pub uuid: String,
+    /// When it was made, to the second.
+    pub time: SystemTime,
+    /// Which one of that second, from 1.
+    pub number: u32,
+    /// The domain's name at that time; `None` when the file cannot be read or is no domain.
+    pub name: Option<String>,
+}
+
+impl Backup {
+    /// The definition.
+    pub fn read(&self) -> Result<String, BackupError> {
+        fs::read_to_string(&self.path)
+            .map_err(|source| BackupError::new("read the backup", &self.path, source))
+    }
+
+    /// When it was made, in UTC: `2026-11-22T05:12:44Z`.
+    pub fn time_text(&self) -> String {
+        humantime::format_rfc3339_seconds(self.time).to_string()
+    }
+}
+
+/// A backup could not be written, found or read.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The file system refused.
+    #[error("cannot {doing} '{}'", path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Neither `XDG_STATE_HOME` nor `HOME` is an absolute path.
+    #[error("no place for backups: set XDG_STATE_HOME or HOME to an absolute path")]
+    NoHome,
+}
+
+impl BackupError {
+    fn new(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        BackupError::Io {
+            doing,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// What [`Store::write`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The new backup.
+    pub backup: Backup,
+    /// Directories that others could read and that were closed to them.
+    pub closed: Vec<PathBuf>,
+}
+
+/// All backups of one user.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// The store under `$XDG_STATE_HOME`, or `$HOME/.local/state` where that is unset; the
+    /// environment is passed in so that this reads none.
+    pub fn in_environment(
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Store, BackupError> {
+        let absolute = |name| {
+            variable(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        let state = absolute("XDG_STATE_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+            .ok_or(BackupError::NoHome)?;
+        Ok(Store {
+            root: state.join("virt-patch").join("backups"),
+        })
+    }
+
+    /// The directory that holds everything.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Keeps `definition`, and returns when it is on the disk.
+    pub fn write(
+        &self,
+        uri: &str,
+        uuid: &str,
+        definition: &str,
+        now: SystemTime,
+    ) -> Result<Written, BackupError> {
+        let by_uri = self.root.join(escape(uri));
+        let directory = by_uri.join(escape(uuid));
+        let mut closed = Vec::new();
+        let program = self.root.parent().unwrap_or(&self.root);
+        for level in [program, &self.root, &by_uri, &directory] {
+            if make_private(level)? {
+                closed.push(level.to_owned());
+            }
+        }
+        let stem = humantime::format_rfc3339_seconds(now)
+            .to_string()
+            .replace(':', "-");
+        let (path, number) = place_new(&directory, &stem, definition)?;
+        let backup = Backup {
+            path,
+            uri: uri.to_owned(),
+            uuid: uuid.to_owned(),
+            time: parse_time(&stem).unwrap_or(now),
+            number,
+            name: domain_name(definition),
+        };
+        Ok(Written { backup, closed })
+    }
+
+    /// All backups, oldest first, of one connection when `uri` is given and of one domain when
+    /// `domain` is. A domain is named by its UUID or by any name that one of its backups
+    /// carries: the whole history is found after a rename and after the domain is gone.
+    pub fn list(
+        &self,
+        uri: Option<&str>,
+        domain: Option<&str>,
+    ) -> Result<Vec<Backup>, BackupError> {
+        let mut found = Vec::new();
+        for by_uri in entries(&self.root)? {
+            let its_uri = unescape(&file_name(&by_uri));
+            if uri.is_some_and(|uri| uri != its_uri) {
+                continue;
+            }
+            for directory in entries(&by_uri)? {
+                let uuid = unescape(&file_name(&directory));
+                let history = history(&directory, &its_uri, &uuid)?;
+                if domain.is_none_or(|domain| is_of(&history, &uuid, domain)) {
+                    found.extend(history);
+                }
+            }
+        }
+        found.sort_by(|a, b| (a.time, a.number, &a.path).cmp(&(b.time, b.number, &b.path)));
+        Ok(found)
+    }
+
+    /// The newest of [`Store::list`].
+    pub fn latest(&self, uri: Option<&str>, domain: &str) -> Result<Option<Backup>, BackupError> {
+        Ok(self.list(uri, Some(domain))?.pop())
+    }
+}
+
+/// Makes one directory that only its owner may use; its parent's parents are made with the
+/// user's own mode. Answers whether an existing one had to be closed to others.
+fn make_private(directory: &Path) -> Result<bool, BackupError> {
+    let parent = directory.parent().unwrap_or(directory);
+    let fail = |source| BackupError::new("create the directory", directory, source);
+    fs::create_dir_all(parent).map_err(fail)?;
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Ok(()) => {
+            sync(parent)?;
+            Ok(false)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => close(directory),
+        Err(error) => Err(fail(error)),
+    }
+}
+
+fn close(directory: &Path) -> Result<bool, BackupError> {
+    let fail = |source| BackupError::new("make a private directory of", directory, source);
+    let metadata = fs::metadata(directory).map_err(fail)?;
+    if !metadata.is_dir() {
+        return Err(fail(io::ErrorKind::NotADirectory.into()));
+    }
+    if metadata.permissions().mode() & 0o077 == 0 {
+        return Ok(false);
+    }
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(fail)?;
+    Ok(true)
+}
+
+/// The content appears under its final name complete or not at all, and never in place of
+/// another file.
+fn place_new(directory: &Path, stem: &str, content: &str) -> Result<(PathBuf, u32), BackupError> {
+    let temporary = directory.join(format!(".{stem}.{}.tmp", std::process::id()));
+    let placed =
+        write_synced(&temporary, content).and_then(|()| link_free(&temporary, directory, stem));
+    // Gone after a rename; after a failure there is nothing better to do with it.
+    let _ = fs::remove_file(&temporary);
+    let placed = placed?;
+    sync(directory)?;
+    Ok(placed)
+}
+
+fn write_synced(path: &Path, content: &str) -> Result<(), BackupError> {
+    let fail = |source| BackupError::new("write the backup", path, source);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(fail)?;
+    file.write_all(content.as_bytes()).map_err(fail)?;
+    file.sync_all().map_err(fail)
+}
+
+fn link_free(
+    temporary: &Path,
+    directory: &Path,
+    stem: &str,
+) -> Result<(PathBuf, u32), BackupError> {
+    let mut number = 1;
+    loop {
+        let path = directory.join(backup_name(stem, number));
+        match rename_new(temporary, &path) {
+            Ok(()) => return Ok((path, number)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(BackupError::new("write the backup", &path, error)),
+        }
+    }
+}
+
+/// Renames without replacing. File systems that cannot do that in one step can link.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => fs::hard_link(from, to),
+        answer => Ok(answer?),
+    }
+}
+
+fn sync(directory: &Path) -> Result<(), BackupError> {
+    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    synced.map_err(|source| BackupError::new("write the directory", directory, source))
+}
+
+/// `2026-11-22T05-12-44Z.xml`, then `…Z_2.xml`: both sort by time as plain text.
+fn backup_name(stem: &str, number: u32) -> String {
+    if number == 1 {
+        format!("{stem}.xml")
+    } else {
+        format!("{stem}_{number}.xml")
+    }
+}
+
+fn parse_name(name: &str) -> Option<(SystemTime, u32)> {
+    let stem = name.strip_suffix(".xml")?;
+    let (stem, number) = match stem.split_once('_') {
+        Some((stem, number)) => (stem, number.parse().ok()?),
+        None => (stem, 1),
+    };
+    Some((parse_time(stem)?, number))
+}
+
+fn parse_time(stem: &str) -> Option<SystemTime> {
+    let (date, time) = stem.split_once('T')?;
+    humantime::parse_rfc3339(&format!("{date}T{}", time.replace('-', ":"))).ok()
+}
+
+fn history(directory: &Path, uri: &str, uuid: &str) -> Result<Vec<Backup>, BackupError> {
+    let mut found = Vec::new();
+    for path in entries(directory)? {
+        let Some((time, number)) = parse_name(&file_name(&path)) else {
+            continue;
+        };
+        let name = fs::read_to_string(&path)
+            .ok()
+            .and_then(|definition| domain_name(&definition));
+        found.push(Backup {
+            path,
+            uri: uri.to_owned(),
+            uuid: uuid.to_owned(),
+            time,
+            number,
+            name,
+        });
+    }
+    Ok(found)
+}
+
+fn is_of(history: &[Backup], uuid: &str, domain: &str) -> bool {
+    let dashless = |text: &str| text.replace('-', "").to_ascii_lowercase();
+    dashless(uuid) == dashless(domain)
+        || history
+            .iter()
+            .any(|backup| backup.name.as_deref() == Some(domain))
+}
+
+fn domain_name(definition: &str) -> Option<String> {
+    let parsed = roxmltree::Document::parse(definition).ok()?;
+    text(parsed.root_element(), &["name"]).map(str::to_owned)
+}
+
+/// What is in a directory; nothing when it does not exist.
+fn entries(directory: &Path) -> Result<Vec<PathBuf>, BackupError> {
+    let fail = |source| BackupError::new("read the directory", directory, source);
+    let listing = match fs::read_dir(directory) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        // A stray file among the directories is none of ours.
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(Vec::new()),
+        Err(error) => return Err(fail(error)),
+    };
+    listing
+        .map(|entry| entry.map(|entry| entry.path()).map_err(fail))
+        .collect()
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .map(OsStr::to_string_lossy)
+        .unwrap_or_default()
+        .into_owned()
+}
+
+/// One file name from any text: all but letters, digits and a few marks becomes `%XX`.
+fn escape(text: &str) -> String {
+    let mut escaped = String::new();
+    for (index, byte) in text.bytes().enumerate() {
+        let plain =
+            byte.is_ascii_alphanumeric() || b"-_+@".contains(&byte) || (byte == b'.' && index > 0);
+        if plain {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}
+
+fn unescape(name: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = name.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let digits = tail
+            .get(..2)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) if *first == b'%' => {
+                bytes.push(byte);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            _ => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+use super::*;
+use std::os::unix::fs::symlink;
+use std::time::{Duration, UNIX_EPOCH};
+
+const UUID: &str = "5a6b0000-1111-2222-3333-444455556666";
+const OTHER: &str = "ffffffff-1111-2222-3333-444455556666";
+const URI: &str = "qemu:///system";
+
+/// 2026-11-22T05:12:44Z and so many seconds later.
+fn at(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::new(1_795_324_364 + seconds, 500_000_000)
+}
+
+fn store() -> (tempfile::TempDir, Store) {
+    let state = tempfile::tempdir().unwrap();
+    let path = state.path().as_os_str().to_owned();
+    let store =
+        Store::in_environment(|name| (name == "XDG_STATE_HOME").then(|| path.clone())).unwrap();
+    (state, store)
+}
+
+fn domain(name: &str) -> String {
+    format!("<domain>\n  <name>{name}</name>\n</domain>\n")
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn a_backup_is_exactly_the_definition_and_private() {
+    let (state, store) = store();
+    let definition = "<domain>\r\n  <!-- mine --><name> mac </name></domain>";
+    let written = store.write(URI, UUID, definition, at(0)).unwrap();
+    assert!(written.closed.is_empty());
+    let expected =
+        format!("virt-patch/backups/qemu%3A%2F%2F%2Fsystem/{UUID}/2026-11-22T05-12-44Z.xml");
+    assert_eq!(written.backup.path, state.path().join(expected));
+    assert_eq!(written.backup.read().unwrap(), definition);
+    assert_eq!(written.backup.name.as_deref(), Some("mac"));
+    assert_eq!(written.backup.time_text(), "2026-11-22T05:12:44Z");
+    assert_eq!(mode(&written.backup.path), 0o600);
+    for directory in written.backup.path.ancestors().skip(1).take(4) {
+        assert_eq!(mode(directory), 0o700, "{}", directory.display());
+    }
+    assert_eq!(store.list(None, None).unwrap(), [written.backup]);
+}
+
+#[test]
+fn nothing_but_backups_is_left_behind() {
+    let (_state, store) = store();
+    let written = store.write(URI, UUID, &domain("a"), at(0)).unwrap();
+    let directory = written.backup.path.parent().unwrap();
+    assert_eq!(entries(directory).unwrap(), [written.backup.path.clone()]);
+}
+
+#[test]
+fn backups_of_one_second_stand_beside_each_other() {
+    let (_state, store) = store();
+    let mut names = Vec::new();
+    for round in 0..12 {
+        let written = store
+            .write(URI, UUID, &domain(&format!("vm{round}")), at(0))
+            .unwrap();
+        names.push(file_name(&written.backup.path));
+    }
+    assert_eq!(
+        names[..3],
+        [
+            "2026-11-22T05-12-44Z.xml",
+            "2026-11-22T05-12-44Z_2.xml",
+            "2026-11-22T05-12-44Z_3.xml"
+        ]
+    );
+    let listed: Vec<_> = store
+        .list(None, None)
+        .unwrap()
+        .into_iter()
+        .map(|backup| backup.name.unwrap())
+        .collect();
+    let expected: Vec<_> = (0..12).map(|round| format!("vm{round}")).collect();
+    assert_eq!(listed, expected);
+}
+
+#[test]
+fn many_writers_at_once_lose_nothing() {
+    let (_state, store) = store();
+    std::thread::scope(|scope| {
+        for writer in 0..8 {
+            let store = &store;
+            // Threads share a process id, so they must not share a second either.
+            scope.spawn(move || store.write(URI, UUID, &domain("a"), at(writer)).unwrap());
+        }
+    });
+    assert_eq!(store.list(None, None).unwrap().len(), 8);
+}
+
+#[test]
+fn the_history_is_found_by_any_of_its_names() {
+    let (_state, store) = store();
+    store.write(URI, UUID, &domain("before"), at(0)).unwrap();
+    store.write(URI, UUID, &domain("after"), at(10)).unwrap();
+    store.write(URI, OTHER, &domain("other"), at(5)).unwrap();
+    store
+        .write("qemu+ssh://host/system", OTHER, &domain("before"), at(20))
+        .unwrap();
+    for (uri, given, expected) in [
+        (Some(URI), Some("before"), vec!["before", "after"]),
+        (Some(URI), Some("after"), vec!["before", "after"]),
+        (Some(URI), Some(UUID), vec!["before", "after"]),
+        (
+            Some(URI),
+            Some("5A6B0000111122223333444455556666"),
+            vec!["before", "after"],
+        ),
+        (Some(URI), None, vec!["before", "other", "after"]),
+        (None, Some(OTHER), vec!["other", "before"]),
+        (None, Some("before"), vec!["before", "after", "before"]),
+        (None, Some("nobody"), vec![]),
+        (Some("qemu:///session"), None, vec![]),
+    ] {
+        let found = store.list(uri, given).unwrap();
+        let names: Vec<_> = found
+            .iter()
+            .map(|backup| backup.name.as_deref().unwrap())
+            .collect();
+        assert_eq!(names, expected, "{uri:?} {given:?}");
+    }
+    assert_eq!(
+        store
+            .latest(Some(URI), "before")
+            .unwrap()
+            .unwrap()
+            .name
+            .as_deref(),
+        Some("after")
+    );
+    assert_eq!(store.latest(Some(URI), "nobody").unwrap(), None);
+}
+
+#[test]
+fn strangers_among_the_files_are_passed_over() {
+    let (_state, store) = store();
+    let written = store.write(URI, UUID, &domain("a"), at(0)).unwrap();
+    let directory = written.backup.path.parent().unwrap();
+    for name in [
+        "notes.txt",
+        ".2026-11-22T05-12-44Z.77.tmp",
+        "2026-99-22T05-12-44Z.xml",
+    ] {
+        fs::write(directory.join(name), "x").unwrap();
+    }
+    fs::write(store.root().join("stray"), "x").unwrap();
+    fs::write(directory.join("2026-11-22T05-12-45Z.xml"), "<domain").unwrap();
+    let names: Vec<_> = store
+        .list(None, None)
+        .unwrap()
+        .into_iter()
+        .map(|backup| backup.name)
+        .collect();
+    assert_eq!(names, [Some("a".to_owned()), None]);
+}
+
+#[test]
+fn open_directories_are_closed_and_named() {
+    let (_state, store) = store();
+    store.write(URI, UUID, &domain("a"), at(0)).unwrap();
+    fs::set_permissions(store.root(), fs::Permissions::from_mode(0o755)).unwrap();
+    let written = store.write(URI, UUID, &domain("a"), at(1)).unwrap();
+    assert_eq!(written.closed, [store.root()]);
+    assert_eq!(mode(store.root()), 0o700);
+}
+
+#[test]
+fn what_is_in_the_way_is_named() {
+    let (state, store) = store();
+    fs::write(state.path().join("virt-patch"), "").unwrap();
+    let error = store.write(URI, UUID, &domain("a"), at(0)).unwrap_err();
+    let place = state.path().join("virt-patch");
+    assert_eq!(
+        error.to_string(),
+        format!("cannot make a private directory of '{}'", place.display())
+    );
+
+    fs::remove_file(&place).unwrap();
+    symlink("/nowhere/at/all", &place).unwrap();
+    let error = store.write(URI, UUID, &domain("a"), at(0)).unwrap_err();
+    assert!(
+        error.to_string().contains(&place.display().to_string()),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_place_follows_the_environment() {
+    let place = |variables: &[(&str, &str)]| {
+        let variables: Vec<_> = variables
+            .iter()
+            .map(|(n, v)| (n.to_string(), v.to_string()))
+            .collect();
+        Store::in_environment(move |name| {
+            variables
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| value.into())
+        })
+        .map(|store| store.root().display().to_string())
+    };
+    assert_eq!(
+        place(&[("HOME", "/h"), ("XDG_STATE_HOME", "/s")]).unwrap(),
+        "/s/virt-patch/backups"
+    );
+    assert_eq!(
+        place(&[("HOME", "/h")]).unwrap(),
+        "/h/.local/state/virt-patch/backups"
+    );
+    // The XDG specification has relative paths ignored.
+    let relative = [("HOME", "/h"), ("XDG_STATE_HOME", "state")];
+    assert_eq!(
+        place(&relative).unwrap(),
+        "/h/.local/state/virt-patch/backups"
+    );
+    assert!(matches!(place(&[]), Err(BackupError::NoHome)));
+}
+
+#[test]
+fn names_escape_and_come_back() {
+    for text in [
+        URI,
+        "qemu+ssh://root@host:22/system?x=a%20b",
+        "..",
+        ".hidden",
+        "naïve",
+        "%",
+        "%4",
+    ] {
+        let name = escape(text);
+        assert!(!name.contains('/') && !name.starts_with('.'), "{name}");
+        assert_eq!(unescape(&name), text);
+    }
+}

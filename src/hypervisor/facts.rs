@@ -1,0 +1,82 @@
+//! Host facts from an open connection: asks what may be asked and says what stays unknown.
+
+use super::capabilities::{self, BuildOf, Documents};
+use super::{Hypervisor, HypervisorError, MachineQuery, Mode};
+use crate::host::Facts;
+
+/// Facts of the host behind a connection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostFacts {
+    /// What is known.
+    pub facts: Facts,
+    /// What is not known although it was asked for, and why; one clause each, for the user.
+    pub unknown: Vec<String>,
+}
+
+/// Reads the facts of the host behind `hypervisor`.
+///
+/// `machine` is the domain in question, whose emulator, machine type and domain type decide
+/// which CPU models and loaders are offered. `build_of` pairs loaders with their templates on
+/// a remote host (see [`Documents::build_of`]); on the local one the firmware stays unknown
+/// here and is read from the descriptors on disk.
+///
+/// # Errors
+///
+/// When the capabilities themselves cannot be read; everything else that fails is listed in
+/// [`HostFacts::unknown`].
+pub fn read(
+    hypervisor: &dyn Hypervisor,
+    machine: &MachineQuery<'_>,
+    build_of: &BuildOf,
+) -> Result<HostFacts, HypervisorError> {
+    let mut unknown = Vec::new();
+    let local = capabilities::is_local(&hypervisor.uri()?);
+    let capabilities = hypervisor.capabilities()?;
+    let domain_capabilities = match hypervisor.mode() {
+        Mode::ReadWrite => match hypervisor.domain_capabilities(machine) {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                unknown.push(format!("usable CPU models and loaders: {}", reason(&error)));
+                None
+            }
+        },
+        Mode::ReadOnly => {
+            let why = "libvirt gives domain capabilities to read-write connections only";
+            unknown.push(format!("usable CPU models and loaders: {why}"));
+            None
+        }
+    };
+    let expanded_cpu =
+        match capabilities::host_cpu(&capabilities).map(|cpu| hypervisor.expand_cpu(cpu)) {
+            Some(Ok(answer)) => Some(answer),
+            Some(Err(error)) => {
+                unknown.push(format!(
+                    "features of the host's processor: {}",
+                    reason(&error)
+                ));
+                None
+            }
+            None => None,
+        };
+    let facts = capabilities::facts(&Documents {
+        capabilities: &capabilities,
+        domain_capabilities: domain_capabilities.as_deref(),
+        expanded_cpu: expanded_cpu.as_deref(),
+        // Virtual machines and containers have none; libvirt's name for the processor is used then.
+        system_information: hypervisor.system_information().ok().as_deref(),
+        libvirt: Some(hypervisor.libvirt_version()?),
+        hypervisor: hypervisor.hypervisor_version().ok(),
+        build_of: (!local).then_some(build_of),
+    })
+    .map_err(|error| HypervisorError::BadAnswer {
+        doing: "read the facts of the host".to_owned(),
+        problem: error.to_string(),
+    })?;
+    Ok(HostFacts { facts, unknown })
+}
+
+fn reason(error: &HypervisorError) -> String {
+    error
+        .libvirt()
+        .map_or_else(|| error.to_string(), |error| error.message.clone())
+}
