@@ -221,7 +221,9 @@ fn one(
         Outcome::NotApplicable(reason) => {
             return Ok(report(Verdict::NotApplicable, reason, Vec::new()));
         }
-        Outcome::Blocked(reason) => return Ok(report(Verdict::Blocked, reason, Vec::new())),
+        Outcome::Blocked { reason, notes } => {
+            return Ok(report(Verdict::Blocked, reason, notes));
+        }
         Outcome::Ensure(ensure) => ensure,
     };
     Ok(match merge::merged(document, &ensure.patch) {

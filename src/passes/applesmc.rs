@@ -47,7 +47,7 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         return Outcome::NotApplicable(reason);
     }
     if let Some(path) = emulator_without_device(document, context) {
-        return Outcome::Blocked(format!(
+        return Outcome::blocked(format!(
             "'{path}' has no {DEVICE} device and would not start with it (RHEL builds leave it out); use another QEMU build as <emulator>"
         ));
     }

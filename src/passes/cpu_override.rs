@@ -48,7 +48,7 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         return Outcome::NotApplicable(reason);
     }
     let Some(model) = context.settings.cpu_model.as_deref() else {
-        return Outcome::Blocked(
+        return Outcome::blocked(
             "no CPU model was chosen: give a profile (-p macpro7,1) or --cpu-model".to_owned(),
         );
     };
@@ -163,7 +163,7 @@ fn as_element(
         .is_some_and(|(_, n)| n.parse::<u32>().is_ok());
     match context.settings.libvirt.or(context.facts.libvirt) {
         Some(version) if versioned && version < Version::new(10, 10, 0) => {
-            return Outcome::Blocked(format!(
+            return Outcome::blocked(format!(
                 "libvirt {version} does not know the CPU model {native} (10.10 does), and the domain would not start; use --set cpu-override.style=commandline"
             ));
         }

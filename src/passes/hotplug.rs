@@ -99,7 +99,7 @@ fn unknown(document: &Document<'_>) -> Outcome {
     let emulator = document
         .text_at(&["devices", "emulator"])
         .unwrap_or("an emulator");
-    Outcome::Blocked(format!(
+    Outcome::blocked(format!(
         "the version of QEMU is unknown, and one before 6.1 refuses to start with this property; nothing is known of '{emulator}': install QEMU here, or give the facts of the host that has it with --host FILE"
     ))
 }

@@ -17,6 +17,7 @@ mod topology;
 use crate::document::Document;
 use crate::host::Facts;
 use crate::merge::Patch;
+pub use firmware::files as firmware_files;
 use settings::Settings;
 
 /// What a pass decides from.
@@ -38,7 +39,22 @@ pub enum Outcome {
     /// The pass has nothing to say about this domain on this host.
     NotApplicable(String),
     /// The pass cannot decide, or cannot have what it must have; the run stops.
-    Blocked(String),
+    Blocked {
+        /// Why, and what to do about it.
+        reason: String,
+        /// What was tried.
+        notes: Vec<String>,
+    },
+}
+
+impl Outcome {
+    /// Blocked, with nothing to add.
+    pub fn blocked(reason: impl Into<String>) -> Outcome {
+        Outcome::Blocked {
+            reason: reason.into(),
+            notes: Vec::new(),
+        }
+    }
 }
 
 /// What has to hold, and the words for it.

@@ -43,7 +43,7 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         return Outcome::NotApplicable(reason);
     }
     let Some(vendor) = context.facts.cpu.vendor.as_deref() else {
-        return Outcome::Blocked("the CPU vendor of the host is unknown".to_owned());
+        return Outcome::blocked("the CPU vendor of the host is unknown".to_owned());
     };
     if !guest::is_amd(vendor) {
         let name = if vendor == "GenuineIntel" {

@@ -57,7 +57,7 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         return Outcome::NotApplicable(reason);
     }
     let Some(present) = guest::vcpus(document) else {
-        return Outcome::Blocked("the text of <vcpu> is not a number".to_owned());
+        return Outcome::blocked("the text of <vcpu> is not a number".to_owned());
     };
     let topology = document.find(&["cpu", "topology"]);
     let valid = topology.and_then(|topology| valid_threads(topology, present));
@@ -68,7 +68,7 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         (Some(count), ..) => (count, format!("{count} vCPUs were asked for")),
         (None, Some(_), _) if !context.template => (present, String::new()),
         (None, _, None) => {
-            return Outcome::Blocked(
+            return Outcome::blocked(
                 "the number of host threads is unknown; ask for a count with --vcpus".to_owned(),
             );
         }
@@ -223,7 +223,7 @@ fn change(
         follow_numa(document, &mut patch, present, count)
     };
     if let Err(reason) = follow() {
-        return Outcome::Blocked(reason);
+        return Outcome::blocked(reason);
     }
     if let Some(host) = host.filter(|host| count > *host) {
         notes.push(format!(
