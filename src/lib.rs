@@ -1,2 +1,3 @@
 //! Retrofit libvirt domains.
 pub mod host;
+pub mod report;

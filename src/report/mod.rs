@@ -1,0 +1,7 @@
+//! What the user is shown: diffs.
+//!
+//! Everything here turns finished texts into text. Nothing in this room decides anything, prints
+//! anything or knows about libvirt connections, files or terminals.
+
+pub mod diff;
+pub mod words;
