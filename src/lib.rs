@@ -1,4 +1,5 @@
 //! Retrofit libvirt domains.
+pub mod cli;
 pub mod document;
 pub mod host;
 pub mod hypervisor;
@@ -6,4 +7,5 @@ pub mod merge;
 pub mod passes;
 pub mod pipeline;
 pub mod profile;
+pub mod report;
 pub mod text;
