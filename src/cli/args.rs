@@ -135,7 +135,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "A,B,…", help_heading = "What to run")]
     pub pass: Option<String>,
     /// Leave these passes out
-    #[arg(long, value_name = "A,B,…", value_delimiter = ',', help_heading = "What to run")]
+    #[arg(
+        long,
+        value_name = "A,B,…",
+        value_delimiter = ',',
+        help_heading = "What to run"
+    )]
     pub skip: Vec<String>,
     /// A merge patch to apply after the passes (repeatable)
     #[arg(long, value_name = "FILE", help_heading = "What to run")]
@@ -157,7 +162,12 @@ pub struct RunArgs {
     pub nvram_template: Option<String>,
     /// The 64 characters of the SMC key, if the published ones are not to be used
     /// (or the environment variable VIRT_PATCH_OSK)
-    #[arg(long, value_name = "TEXT", help_heading = "What to run", conflicts_with = "osk_file")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        help_heading = "What to run",
+        conflicts_with = "osk_file"
+    )]
     pub osk: Option<String>,
     /// A file with the SMC key
     #[arg(long, value_name = "FILE", help_heading = "What to run")]

@@ -109,7 +109,11 @@ fn shown(line: &str, column: usize) -> (String, usize) {
     const WIDTH: usize = 100;
     let masked = mask::mask_malformed(line);
     // A mask moves what stands behind it: the caret then points at the start of the line.
-    let caret = if masked == line { column.saturating_sub(1) } else { 0 };
+    let caret = if masked == line {
+        column.saturating_sub(1)
+    } else {
+        0
+    };
     let start = caret.saturating_sub(BEFORE);
     let text: String = masked
         .chars()

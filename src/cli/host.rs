@@ -10,7 +10,7 @@ use crate::text;
 pub(crate) fn run(args: &HostArgs, world: &mut World<'_>) -> anyhow::Result<Exit> {
     let facts = plan::all_facts(args.host.as_deref())?;
     if args.json {
-        world.out.print(&facts.to_json())?;
+        world.out.print(&facts.to_json()?)?;
     } else {
         world.out.print(&table(&facts))?;
     }
@@ -47,12 +47,19 @@ fn table(facts: &Facts) -> String {
             None => unknown(),
         },
     );
-    row("libvirt", facts.libvirt.map_or_else(unknown, |version| version.to_string()));
+    row(
+        "libvirt",
+        facts
+            .libvirt
+            .map_or_else(unknown, |version| version.to_string()),
+    );
     if facts.emulators.is_empty() {
         row("emulator", "none found".to_owned());
     }
     for emulator in &facts.emulators {
-        let version = emulator.version.map_or_else(unknown, |version| version.to_string());
+        let version = emulator
+            .version
+            .map_or_else(unknown, |version| version.to_string());
         let mut line = format!("{} ({}, QEMU {version})", emulator.path, emulator.arch);
         if !emulator.missing_devices.is_empty() {
             let _ = write!(line, ", without {}", text::list(&emulator.missing_devices));
@@ -62,7 +69,9 @@ fn table(facts: &Facts) -> String {
     match &facts.firmware {
         None => row("firmware", unknown()),
         Some(builds) if builds.is_empty() => row("firmware", "none found".to_owned()),
-        Some(builds) => builds.iter().for_each(|build| row("firmware", firmware(build))),
+        Some(builds) => builds
+            .iter()
+            .for_each(|build| row("firmware", firmware(build))),
     }
     out
 }
@@ -80,10 +89,18 @@ fn topology(facts: &Facts) -> Option<String> {
         }
     );
     if !cpu.efficient.is_empty() {
-        let _ = write!(line, "; {} on efficient cores", text::count(cpu.efficient.len(), "thread"));
+        let _ = write!(
+            line,
+            "; {} on efficient cores",
+            text::count(cpu.efficient.len(), "thread")
+        );
     }
     if !cpu.offline.is_empty() {
-        let _ = write!(line, "; {} offline", text::count(cpu.offline.len(), "thread"));
+        let _ = write!(
+            line,
+            "; {} offline",
+            text::count(cpu.offline.len(), "thread")
+        );
     }
     Some(line)
 }

@@ -76,7 +76,12 @@ fn entries() -> anyhow::Result<Vec<Entry>> {
             contents: SETTINGS
                 .iter()
                 .filter(|setting| setting.key.split('.').next() == Some(pass.name))
-                .map(|setting| ("--set", format!("{}={}   {}", setting.key, setting.values, setting.about)))
+                .map(|setting| {
+                    (
+                        "--set",
+                        format!("{}={}   {}", setting.key, setting.values, setting.about),
+                    )
+                })
                 .collect(),
         })
         .collect();
@@ -112,18 +117,28 @@ fn overview(entries: &[Entry]) -> String {
         }
         out.push('\n');
     }
-    out.push_str("'virt-patch list NAME' explains one; 'virt-patch list settings' shows what --set takes\n");
+    out.push_str(
+        "'virt-patch list NAME' explains one; 'virt-patch list settings' shows what --set takes\n",
+    );
     out
 }
 
 fn json(entries: &[Entry]) -> String {
-    entries.iter().map(|entry| format!("{}\n", entry.json())).collect()
+    entries
+        .iter()
+        .map(|entry| format!("{}\n", entry.json()))
+        .collect()
 }
 
 fn settings() -> String {
     SETTINGS
         .iter()
-        .map(|setting| format!("{}={}\n    {}\n", setting.key, setting.values, setting.about))
+        .map(|setting| {
+            format!(
+                "{}={}\n    {}\n",
+                setting.key, setting.values, setting.about
+            )
+        })
         .collect()
 }
 

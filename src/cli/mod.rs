@@ -108,8 +108,10 @@ fn without_libvirt(cli: &Cli, error: sibling::SiblingError) -> anyhow::Error {
         None => "build it with its default features, or use a file or standard input".to_owned(),
     };
     match cli.first_domain() {
-        Some(name) => anyhow::Error::new(error)
-            .context(Advice::new(format!("cannot ask libvirt for the domain '{name}'"), help)),
+        Some(name) => anyhow::Error::new(error).context(Advice::new(
+            format!("cannot ask libvirt for the domain '{name}'"),
+            help,
+        )),
         None => anyhow::Error::new(error).context(Advice::new("cannot reach libvirt", help)),
     }
 }

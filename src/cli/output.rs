@@ -78,7 +78,11 @@ impl Output {
 
     /// The style of a verdict on stdout or stderr.
     pub(crate) fn verdict(&self, verdict: Verdict, stdout: bool) -> Style {
-        let colored = if stdout { self.color } else { self.stderr_color };
+        let colored = if stdout {
+            self.color
+        } else {
+            self.stderr_color
+        };
         if !colored {
             return Style::new();
         }

@@ -104,8 +104,9 @@ impl Job {
         };
         if needs.firmware {
             for path in passes::firmware_files(&document, &self.settings) {
-                let fact = local.file(&path);
-                facts.files.insert(path, fact);
+                if let Some(fact) = local.file(&path) {
+                    facts.files.insert(path, fact);
+                }
             }
         }
         if needs.emulators
@@ -125,11 +126,7 @@ pub(crate) fn all_facts(host: Option<&str>) -> anyhow::Result<Facts> {
         HostName::Local(local) => local.probe(&Wanted::ALL),
         HostName::Facts(facts) => *facts,
         HostName::Libvirt => {
-            return Err(Advice::new(
-                "there is no libvirt connection",
-                "use --host local",
-            )
-            .into());
+            return Err(Advice::new("there is no libvirt connection", "use --host local").into());
         }
     })
 }

@@ -25,11 +25,17 @@ pub(crate) fn warnings(name: &str, plan: &Plan, out: &mut Output) {
 pub(crate) fn blocked(steps: &[&StepReport], out: &mut Output) {
     let style = out.verdict(Verdict::Blocked, false);
     for step in steps {
-        out.always(&format!("{}: {style}blocked{style:#}: {}", step.name, step.reason));
+        out.always(&format!(
+            "{}: {style}blocked{style:#}: {}",
+            step.name, step.reason
+        ));
         for note in &step.notes {
             out.always(&format!("  note: {note}"));
         }
     }
     let names: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
-    out.always(&format!("nothing was changed; to go on without: --skip {}", names.join(",")));
+    out.always(&format!(
+        "nothing was changed; to go on without: --skip {}",
+        names.join(",")
+    ));
 }

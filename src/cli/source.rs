@@ -102,7 +102,11 @@ pub(crate) fn read(source: &SourceName) -> anyhow::Result<Definition> {
                 )
                 .into());
             }
-            ("standard input".to_owned(), Labels::file("stdin.xml"), bytes)
+            (
+                "standard input".to_owned(),
+                Labels::file("stdin.xml"),
+                bytes,
+            )
         }
         SourceName::File(path) => {
             let shown = path.display().to_string();
@@ -141,7 +145,10 @@ pub(crate) fn quoted(name: &str) -> String {
 
 fn read_file(file: File) -> io::Result<Vec<u8>> {
     if file.metadata()?.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
+        return Err(io::Error::new(
+            io::ErrorKind::IsADirectory,
+            "it is a directory",
+        ));
     }
     read_all(file)
 }
@@ -159,7 +166,11 @@ fn read_all(reader: impl Read) -> io::Result<Vec<u8>> {
 }
 
 fn decoding(error: InputError, name: &str) -> anyhow::Error {
-    let file = if name == "standard input" { "FILE" } else { name };
+    let file = if name == "standard input" {
+        "FILE"
+    } else {
+        name
+    };
     let help = match &error {
         InputError::Encoding(encoding, _) => Some(format!(
             "convert it: iconv -f {encoding} -t UTF-8 {file}, and change encoding='{encoding}' to 'UTF-8'"

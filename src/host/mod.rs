@@ -5,6 +5,20 @@
 //! made here for a machine there is the plan that machine would make itself. Passes read
 //! facts and never probe; nothing in this file knows about XML or libvirt.
 
+pub mod cpu;
+mod cpuinfo;
+mod descriptors;
+pub mod emulator;
+mod emulator_cache;
+pub mod firmware;
+mod image;
+pub mod json;
+pub mod known_places;
+pub mod libvirt_version;
+pub mod local;
+mod qemu_binary;
+mod tree;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;

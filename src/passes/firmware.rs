@@ -40,8 +40,8 @@ mod os;
 use super::settings::Settings;
 use super::{Context, Ensure, Needs, Outcome, Pass, guest};
 use crate::document::Document;
-use crate::host::{ImageFormat, Version};
 use crate::host::known_places::SizeClass;
+use crate::host::{ImageFormat, Version};
 use crate::merge::{Op, Patch};
 use build::Builds;
 use os::Os;
@@ -137,13 +137,20 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         notes.push("a system that was installed with BIOS does not boot with UEFI".to_owned());
     }
     if os.loader == Some(&choice.code) && builds.exists(&choice.code).is_none() {
-        notes.push(format!("whether '{}' exists on the host is not known", choice.code));
+        notes.push(format!(
+            "whether '{}' exists on the host is not known",
+            choice.code
+        ));
     }
     Ensure::new(patch, reason, satisfied).noting(notes).into()
 }
 
 /// The pair the definition should have; `None`: libvirt's own choice is right.
-fn choose(os: &Os<'_>, builds: &Builds<'_>, context: &Context<'_>) -> Result<Option<Choice>, Outcome> {
+fn choose(
+    os: &Os<'_>,
+    builds: &Builds<'_>,
+    context: &Context<'_>,
+) -> Result<Option<Choice>, Outcome> {
     if let Some(code) = &context.settings.loader {
         return asked_for(code, os, builds, context).map(Some);
     }
@@ -154,7 +161,13 @@ fn choose(os: &Os<'_>, builds: &Builds<'_>, context: &Context<'_>) -> Result<Opt
             "the nvram template '{vars}' was asked for without a loader; give --loader as well"
         )));
     }
-    let old = os.loader.map(|code| (code, present_size(os, builds), builds.format_of(os.template.unwrap_or(code))));
+    let old = os.loader.map(|code| {
+        (
+            code,
+            present_size(os, builds),
+            builds.format_of(os.template.unwrap_or(code)),
+        )
+    });
     let Some((code, size, format)) = old else {
         if os.firmware == Some("efi") && leaves_it_to_libvirt(os, builds) {
             return match builds.best(None) {
@@ -172,7 +185,10 @@ fn choose(os: &Os<'_>, builds: &Builds<'_>, context: &Context<'_>) -> Result<Opt
     let like = size.map(|size| (size, format));
     if builds.exists(code) == Some(false) {
         let choice = best(builds, context, like, "")?;
-        let reason = format!("was {code}, which does not exist here; {} is its equivalent", choice.code);
+        let reason = format!(
+            "was {code}, which does not exist here; {} is its equivalent",
+            choice.code
+        );
         return Ok(Some(Choice { reason, ..choice }));
     }
     let wrong = if builds.is_secure(code) || os.demands_secure_boot() {
@@ -193,7 +209,12 @@ fn choose(os: &Os<'_>, builds: &Builds<'_>, context: &Context<'_>) -> Result<Opt
 }
 
 /// The loader stays; its template is found or put right.
-fn keep(code: &str, os: &Os<'_>, builds: &Builds<'_>, context: &Context<'_>) -> Result<Choice, Outcome> {
+fn keep(
+    code: &str,
+    os: &Os<'_>,
+    builds: &Builds<'_>,
+    context: &Context<'_>,
+) -> Result<Choice, Outcome> {
     let size = builds.size_of_code(code);
     let choice = |vars: String, reason: String| Choice {
         code: code.to_owned(),
@@ -205,7 +226,11 @@ fn keep(code: &str, os: &Os<'_>, builds: &Builds<'_>, context: &Context<'_>) -> 
     };
     if let Some(vars) = &context.settings.nvram_template {
         let same = os.template == Some(vars);
-        let reason = if same { String::new() } else { format!("the nvram template {vars} was asked for") };
+        let reason = if same {
+            String::new()
+        } else {
+            format!("the nvram template {vars} was asked for")
+        };
         return Ok(choice(vars.clone(), reason));
     }
     let expected = builds.template_for(code);
@@ -226,9 +251,12 @@ fn keep(code: &str, os: &Os<'_>, builds: &Builds<'_>, context: &Context<'_>) -> 
     let wrong = if builds.exists(vars) == Some(false) {
         Some(format!("the nvram template {vars} does not exist here"))
     } else if builds.has_keys(vars) {
-        Some(format!("the nvram template {vars} has Secure Boot keys enrolled"))
+        Some(format!(
+            "the nvram template {vars} has Secure Boot keys enrolled"
+        ))
     } else if size.zip(vars_size).is_some_and(|(code, vars)| code != vars) {
-        let words = |size: Option<SizeClass>| size.map_or_else(String::new, |size| size.to_string());
+        let words =
+            |size: Option<SizeClass>| size.map_or_else(String::new, |size| size.to_string());
         Some(format!(
             "the nvram template {vars} is for {} builds, the loader is one of {}",
             words(vars_size),
@@ -255,18 +283,31 @@ fn keep(code: &str, os: &Os<'_>, builds: &Builds<'_>, context: &Context<'_>) -> 
     }
 }
 
-fn asked_for(code: &str, os: &Os<'_>, builds: &Builds<'_>, context: &Context<'_>) -> Result<Choice, Outcome> {
+fn asked_for(
+    code: &str,
+    os: &Os<'_>,
+    builds: &Builds<'_>,
+    context: &Context<'_>,
+) -> Result<Choice, Outcome> {
     if builds.exists(code) == Some(false) {
-        return Err(Outcome::blocked(format!("the loader '{code}' does not exist on the host")));
+        return Err(Outcome::blocked(format!(
+            "the loader '{code}' does not exist on the host"
+        )));
     }
-    let vars = context.settings.nvram_template.clone().or_else(|| builds.template_for(code));
+    let vars = context
+        .settings
+        .nvram_template
+        .clone()
+        .or_else(|| builds.template_for(code));
     let Some(vars) = vars else {
         return Err(Outcome::blocked(format!(
             "no nvram template is known for the loader '{code}'; name one with --nvram-template"
         )));
     };
     if builds.exists(&vars) == Some(false) {
-        return Err(Outcome::blocked(format!("the nvram template '{vars}' does not exist on the host")));
+        return Err(Outcome::blocked(format!(
+            "the nvram template '{vars}' does not exist on the host"
+        )));
     }
     let (code_size, vars_size) = (builds.size_of_code(code), builds.size_of_vars(&vars));
     if let (Some(code_size), Some(vars_size)) = (code_size, vars_size)
@@ -283,7 +324,11 @@ fn asked_for(code: &str, os: &Os<'_>, builds: &Builds<'_>, context: &Context<'_>
         vars_format: builds.format_of(&vars),
         vars,
         size: code_size,
-        reason: if same { String::new() } else { format!("{code} was asked for") },
+        reason: if same {
+            String::new()
+        } else {
+            format!("{code} was asked for")
+        },
     })
 }
 
@@ -321,21 +366,29 @@ fn none_found(builds: &Builds<'_>) -> Outcome {
 
 /// Flash size of the present build: by what is there, else by what its name says.
 fn present_size(os: &Os<'_>, builds: &Builds<'_>) -> Option<SizeClass> {
-    let of_nvram = || os.nvram.and_then(|path| builds.file(path)?.size).and_then(build::size_by_vars);
+    let of_nvram = || {
+        os.nvram
+            .and_then(|path| builds.file(path)?.size)
+            .and_then(build::size_by_vars)
+    };
     let of_template = || os.template.and_then(|path| builds.size_of_vars(path));
     let of_code = || os.loader.and_then(|path| builds.size_of_code(path));
     of_nvram().or_else(of_code).or_else(of_template)
 }
 
 fn leaves_it_to_libvirt(os: &Os<'_>, builds: &Builds<'_>) -> bool {
-    let filter_is_known = builds.libvirt().is_none_or(|version| version >= STORES_CHOICE);
+    let filter_is_known = builds
+        .libvirt()
+        .is_none_or(|version| version >= STORES_CHOICE);
     !os.demands_secure_boot()
         && (os.refuses_secure_boot() || (os.secure == Some("no") && filter_is_known))
 }
 
 fn mix_is_refused(os: &Os<'_>, builds: &Builds<'_>) -> bool {
     os.firmware == Some("efi")
-        && builds.libvirt().is_some_and(|version| (REFUSES_MIX..STORES_CHOICE).contains(&version))
+        && builds
+            .libvirt()
+            .is_some_and(|version| (REFUSES_MIX..STORES_CHOICE).contains(&version))
 }
 
 /// The form that every libvirt takes.
@@ -357,11 +410,17 @@ fn explicit(os: &Os<'_>, builds: &Builds<'_>, choice: &Choice) -> Patch {
     Patch::new("firmware", include_str!("../../patches/firmware.xml"))
         .with("code", choice.code.clone())
         .with("vars", choice.vars.clone())
-        .with_option("loader-format", format(os.loader_format, choice.code_format))
+        .with_option(
+            "loader-format",
+            format(os.loader_format, choice.code_format),
+        )
         .with_option("nvram-format", format(os.nvram_format, choice.vars_format))
         .with_option("template-format", template_format)
         .with_option("secure", os.secure.filter(|secure| *secure == "no"))
-        .with_option("stateless", os.stateless.filter(|stateless| *stateless == "no"))
+        .with_option(
+            "stateless",
+            os.stateless.filter(|stateless| *stateless == "no"),
+        )
 }
 
 fn with_nvram(mut patch: Patch, os: &Os<'_>, path: &str) -> Patch {

@@ -130,13 +130,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "topology.vcpus",
         values: "N",
         about: "ask for this many vCPUs (option --vcpus)",
-        set: |s, v| match v.parse() {
-            Ok(n) if n > 0 => {
-                s.vcpus = Some(n);
-                Ok(())
-            }
-            _ => Err("it is a number from 1".to_owned()),
-        },
+        set: |s, v| vcpus(v).map(|v| s.vcpus = Some(v)),
     },
     Setting {
         key: "topology.threads",
@@ -194,6 +188,26 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
 ];
+
+/// XNU takes the cores of a package from CPUID leaf 4, where QEMU rounds up to a power of two, and
+/// knows 64 processors (`MAX_CPUS`).
+fn vcpus(value: &str) -> Result<u32, String> {
+    let Ok(count) = value.trim().parse::<u32>() else {
+        return Err("it is a number".to_owned());
+    };
+    match count {
+        0 => Err("a guest has at least 1 vCPU".to_owned()),
+        65.. => Err("macOS knows at most 64 processors".to_owned()),
+        _ if count.is_power_of_two() => Ok(count),
+        _ => {
+            let above = count.next_power_of_two();
+            Err(format!(
+                "macOS boots with a power of two only; the nearest are {} and {above}",
+                above / 2
+            ))
+        }
+    }
+}
 
 /// An absolute path: libvirt stores a relative one as it is, and the start fails later.
 fn path(value: &str) -> Result<String, String> {

@@ -74,7 +74,10 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         }
         (None, _, Some(host)) if context.template => (
             largest(host),
-            format!("the host has {host} threads, of which 2 stay its own"),
+            match host {
+                ..=3 => format!("the host has {host} threads"),
+                _ => format!("the host has {host} threads, and 2 stay its own"),
+            },
         ),
         (None, _, Some(host)) => closest(present, host, topology.is_some()),
     };

@@ -49,15 +49,24 @@ impl<'a> Builds<'a> {
         if build.smm {
             return Some("needs SMM".to_owned());
         }
-        let globs: Vec<_> = build.machines.iter().filter_map(|glob| Glob::new(glob).ok()).collect();
-        if !globs.is_empty() && !globs.iter().any(|glob| glob.compile_matcher().is_match(&self.machine)) {
+        let globs: Vec<_> = build
+            .machines
+            .iter()
+            .filter_map(|glob| Glob::new(glob).ok())
+            .collect();
+        if !globs.is_empty()
+            && !globs
+                .iter()
+                .any(|glob| glob.compile_matcher().is_match(&self.machine))
+        {
             return Some(format!("not for the machine type {}", self.machine));
         }
-        let qcow2 = build.code_format == ImageFormat::Qcow2 || build.vars_format == ImageFormat::Qcow2;
+        let qcow2 =
+            build.code_format == ImageFormat::Qcow2 || build.vars_format == ImageFormat::Qcow2;
         match self.libvirt() {
-            Some(version) if qcow2 && version < KNOWS_QCOW2 => {
-                Some(format!("qcow2, which libvirt {version} cannot use as firmware (9.2 can)"))
-            }
+            Some(version) if qcow2 && version < KNOWS_QCOW2 => Some(format!(
+                "qcow2, which libvirt {version} cannot use as firmware (9.2 can)"
+            )),
             _ => None,
         }
     }
@@ -65,7 +74,11 @@ impl<'a> Builds<'a> {
     /// The fit build to take: DarwinUDK's where it is preferred, then one like the old build (the
     /// domain keeps its nvram file), then the host's first.
     pub(super) fn best(&self, like: Option<(SizeClass, ImageFormat)>) -> Option<&'a Firmware> {
-        let fit: Vec<&Firmware> = self.all().iter().filter(|build| self.unfit(build).is_none()).collect();
+        let fit: Vec<&Firmware> = self
+            .all()
+            .iter()
+            .filter(|build| self.unfit(build).is_none())
+            .collect();
         let darwin = |build: &&&Firmware| build.code.starts_with("/usr/share/DarwinUDK/");
         let prefer = self.context.settings.prefer.as_deref() == Some("darwinudk");
         let preferred = fit.iter().find(darwin).filter(|_| prefer);
@@ -98,7 +111,11 @@ impl<'a> Builds<'a> {
 
     /// Whether a VARS template has keys enrolled.
     pub(super) fn has_keys(&self, vars: &str) -> bool {
-        let mut known = self.all().iter().filter(|build| build.vars == vars).peekable();
+        let mut known = self
+            .all()
+            .iter()
+            .filter(|build| build.vars == vars)
+            .peekable();
         match known.peek() {
             Some(_) => known.all(|build| build.enrolled_keys),
             None => has_secure_name(vars),
@@ -107,7 +124,11 @@ impl<'a> Builds<'a> {
 
     /// Whether a CODE image or VARS template is on the host; `None` when nobody can tell.
     pub(super) fn exists(&self, path: &str) -> Option<bool> {
-        if self.all().iter().any(|build| build.code == path || build.vars == path) {
+        if self
+            .all()
+            .iter()
+            .any(|build| build.code == path || build.vars == path)
+        {
             return Some(true);
         }
         if let Some(file) = self.file(path) {
@@ -115,7 +136,8 @@ impl<'a> Builds<'a> {
         }
         // A distribution's own path that the host's list does not have is not there; a path of
         // the user's own may be.
-        let distribution = known_places::by_code_path(path).is_some() || path.starts_with("/usr/share/");
+        let distribution =
+            known_places::by_code_path(path).is_some() || path.starts_with("/usr/share/");
         (self.context.facts.firmware.is_some() && distribution).then_some(false)
     }
 
@@ -154,20 +176,22 @@ impl<'a> Builds<'a> {
 
     /// Flash size a VARS template or nvram file is made for.
     pub(super) fn size_of_vars(&self, vars: &str) -> Option<SizeClass> {
-        let size = self
-            .file(vars)
-            .and_then(|file| file.size)
-            .or_else(|| {
-                let mut builds = self.all().iter().filter(|build| build.vars == vars);
-                builds.find_map(|build| build.vars_size)
-            });
+        let size = self.file(vars).and_then(|file| file.size).or_else(|| {
+            let mut builds = self.all().iter().filter(|build| build.vars == vars);
+            builds.find_map(|build| build.vars_size)
+        });
         match size {
             Some(size) => size_by_vars(size),
             None => {
                 let mut builds = self.all().iter().filter(|build| build.vars == vars);
                 builds
                     .find_map(|build| self.size_of_code(&build.code))
-                    .or_else(|| known_places::by_vars_path(vars).and_then(|build| build.size))
+                    .or_else(|| {
+                        known_places::KNOWN_BUILDS
+                            .iter()
+                            .find(|build| build.vars == vars)
+                            .and_then(|build| build.size)
+                    })
                     .or_else(|| size_by_name(vars))
             }
         }
@@ -240,5 +264,7 @@ fn size_by_name(path: &str) -> Option<SizeClass> {
 
 fn has_secure_name(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path).to_lowercase();
-    ["secboot", "secure", ".ms.", "-ms-", "snakeoil"].iter().any(|word| name.contains(word))
+    ["secboot", "secure", ".ms.", "-ms-", "snakeoil"]
+        .iter()
+        .any(|word| name.contains(word))
 }

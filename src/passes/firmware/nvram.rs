@@ -1,8 +1,8 @@
 //! The domain's own nvram file: kept, unless it does not fit the build.
 
+use super::Choice;
 use super::build::{Builds, size_by_vars};
 use super::os::Os;
-use super::Choice;
 use crate::document::Document;
 use crate::host::ImageFormat;
 use crate::host::known_places::SizeClass;
@@ -31,15 +31,22 @@ pub(super) fn follow(
     let default = default_path(document, os);
     let Some(path) = os.nvram.or(default.as_deref()) else {
         return match os.nvram_elsewhere {
-            Some(kind) if !choice.reason.is_empty() && changes_size(os, builds, choice).is_some() => Err(format!(
-                "the nvram is a {kind} volume, and its size has to change with the build; change <nvram> first"
-            )),
+            Some(kind)
+                if !choice.reason.is_empty() && changes_size(os, builds, choice).is_some() =>
+            {
+                Err(format!(
+                    "the nvram is a {kind} volume, and its size has to change with the build; change <nvram> first"
+                ))
+            }
             _ => Ok(None),
         };
     };
     let file = builds.file(path).filter(|file| file.exists);
     // What is there counts more than what the old loader's name says.
-    if let Some((size, wanted)) = file.and_then(|file| size_by_vars(file.size?)).zip(choice.size) {
+    if let Some((size, wanted)) = file
+        .and_then(|file| size_by_vars(file.size?))
+        .zip(choice.size)
+    {
         if size != wanted {
             let harm = match wanted {
                 SizeClass::FourMib => "the guest would run and never save a variable",
@@ -52,11 +59,17 @@ pub(super) fn follow(
                 &format!("the nvram file {path} is for {size} builds: with this one {harm}"),
             )));
         }
-        if file.and_then(|file| file.format).is_none_or(|format| format == choice.vars_format) {
+        if file
+            .and_then(|file| file.format)
+            .is_none_or(|format| format == choice.vars_format)
+        {
             return Ok(None);
         }
     }
-    if let Some(format) = file.and_then(|file| file.format).filter(|format| *format != choice.vars_format) {
+    if let Some(format) = file
+        .and_then(|file| file.format)
+        .filter(|format| *format != choice.vars_format)
+    {
         let convert = format!(
             "to keep its variables: qemu-img convert -f {format} -O {} {path} NEW",
             choice.vars_format
@@ -65,14 +78,19 @@ pub(super) fn follow(
             path,
             choice,
             builds,
-            &format!("the nvram file {path} is {format}, the new build's are {} ({convert})", choice.vars_format),
+            &format!(
+                "the nvram file {path} is {format}, the new build's are {} ({convert})",
+                choice.vars_format
+            ),
         )));
     }
     if os.nvram.is_none() || choice.reason.is_empty() {
         return Ok(None);
     }
-    Ok(changes_size(os, builds, choice)
-        .map(|why| NewNvram::instead_of(path, choice, builds, &why)))
+    Ok(
+        changes_size(os, builds, choice)
+            .map(|why| NewNvram::instead_of(path, choice, builds, &why)),
+    )
 }
 
 /// Why the old nvram file cannot fit the new build, by what is known of both builds.
@@ -84,21 +102,30 @@ fn changes_size(os: &Os<'_>, builds: &Builds<'_>, choice: &Choice) -> Option<Str
     if let Some((old, new)) = old_size.zip(choice.size)
         && old != new
     {
-        return Some(format!("the nvram file was made for a {old} build, this is one of {new}"));
+        return Some(format!(
+            "the nvram file was made for a {old} build, this is one of {new}"
+        ));
     }
     let old_format = match os.nvram_format {
         Some("qcow2") => ImageFormat::Qcow2,
         Some(_) => ImageFormat::Raw,
-        None => os.template.map_or(ImageFormat::Raw, |vars| builds.format_of(vars)),
+        None => os
+            .template
+            .map_or(ImageFormat::Raw, |vars| builds.format_of(vars)),
     };
     (old_format != choice.vars_format).then(|| {
-        format!("the nvram file was made as {old_format}, this build's are {}", choice.vars_format)
+        format!(
+            "the nvram file was made as {old_format}, this build's are {}",
+            choice.vars_format
+        )
     })
 }
 
 impl NewNvram {
     fn instead_of(path: &str, choice: &Choice, builds: &Builds<'_>, why: &str) -> NewNvram {
-        let new = new_path(path, choice, |path| builds.file(path).is_some_and(|file| file.exists));
+        let new = new_path(path, choice, |path| {
+            builds.file(path).is_some_and(|file| file.exists)
+        });
         NewNvram {
             reason: format!("{why}; {new} is made from the template at the next start"),
             path: new,
@@ -112,7 +139,10 @@ fn new_path(path: &str, choice: &Choice, taken: impl Fn(&str) -> bool) -> String
         .iter()
         .find_map(|extension| path.strip_suffix(extension)?.strip_suffix('.'))
         .unwrap_or(path);
-    let stem = ["_2M", "_4M"].iter().find_map(|size| stem.strip_suffix(size)).unwrap_or(stem);
+    let stem = ["_2M", "_4M"]
+        .iter()
+        .find_map(|size| stem.strip_suffix(size))
+        .unwrap_or(stem);
     let size = match choice.size {
         Some(SizeClass::TwoMib) => "_2M",
         Some(SizeClass::FourMib) => "_4M",
@@ -158,6 +188,9 @@ mod tests {
         ] {
             assert_eq!(new_path(old, choice, |_| false), new);
         }
-        assert_eq!(new_path("/n/a.fd", &four, |path| path == "/n/a_4M.fd"), "/n/a_4M-2.fd");
+        assert_eq!(
+            new_path("/n/a.fd", &four, |path| path == "/n/a_4M.fd"),
+            "/n/a_4M-2.fd"
+        );
     }
 }

@@ -9,8 +9,6 @@ use crate::document::{Document, child, children, text_of};
 pub(super) struct Os<'d> {
     /// `<os firmware=…>`.
     pub(super) firmware: Option<&'d str>,
-    /// There is a `<firmware>` element.
-    pub(super) has_features: bool,
     secure_boot: Option<bool>,
     enrolled_keys: Option<bool>,
     /// Path of the CODE image.
@@ -44,11 +42,11 @@ impl<'d> Os<'d> {
         };
         let loader = child(os, "loader");
         let nvram = child(os, "nvram");
-        let of = |node: Option<Node<'d, '_>>, name: &str| node.and_then(|node| node.attribute(name));
+        let of =
+            |node: Option<Node<'d, '_>>, name: &str| node.and_then(|node| node.attribute(name));
         let source = nvram.and_then(|nvram| child(nvram, "source"));
         Os {
             firmware: os.attribute("firmware"),
-            has_features: child(os, "firmware").is_some(),
             secure_boot: feature(os, "secure-boot"),
             enrolled_keys: feature(os, "enrolled-keys"),
             loader: loader.and_then(text_of),
