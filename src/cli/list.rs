@@ -5,7 +5,7 @@ use serde_json::json;
 use super::args::ListArgs;
 use super::errors::Advice;
 use super::{Exit, World};
-use crate::passes::settings::SETTINGS;
+use crate::passes::settings;
 use crate::passes::{PASSES, explanation};
 use crate::profile::{self, Profile};
 use crate::text;
@@ -15,7 +15,7 @@ pub(crate) fn run(args: &ListArgs, world: &mut World<'_>) -> anyhow::Result<Exit
     let out = match &args.name {
         None if args.json => json(&entries),
         None => overview(&entries),
-        Some(name) if name == "settings" => settings(),
+        Some(name) if name == "settings" => all_settings(),
         Some(name) => {
             let entry = entries
                 .iter()
@@ -73,9 +73,9 @@ fn entries() -> anyhow::Result<Vec<Entry>> {
             name: pass.name.to_owned(),
             summary: pass.summary.to_owned(),
             explanation: explanation(pass.source),
-            contents: SETTINGS
+            contents: pass
+                .settings
                 .iter()
-                .filter(|setting| setting.key.split('.').next() == Some(pass.name))
                 .map(|setting| {
                     (
                         "--set",
@@ -130,9 +130,8 @@ fn json(entries: &[Entry]) -> String {
         .collect()
 }
 
-fn settings() -> String {
-    SETTINGS
-        .iter()
+fn all_settings() -> String {
+    settings::all()
         .map(|setting| {
             format!(
                 "{}={}\n    {}\n",

@@ -186,7 +186,7 @@ fn settings(args: &RunArgs, profile: &Profile) -> anyhow::Result<Settings> {
     ];
     // What the profile's model needs besides belongs to that model alone.
     if args.cpu_model.is_some() {
-        settings.cpu_features = None;
+        settings.unset("cpu-override.features");
     }
     for (key, value) in own_options {
         if let Some(value) = value {

@@ -21,7 +21,7 @@
 //! </qemu:commandline>
 //! ```
 
-use super::settings::PUBLISHED_OSK;
+use super::settings::Setting;
 use super::{Context, Ensure, Needs, Outcome, Pass, guest};
 use crate::document::{Document, qemu};
 use crate::merge::{Patch, options};
@@ -37,8 +37,20 @@ pub const PASS: Pass = Pass {
         emulators: true,
         machine: false,
     },
+    settings: SETTINGS,
     run,
 };
+
+const SETTINGS: &[Setting] = &[Setting {
+    key: "applesmc.osk",
+    values: "TEXT",
+    about: "the 64 characters of the SMC key (options --osk, --osk-file, VIRT_PATCH_OSK)",
+    check: osk,
+}];
+
+/// The OSK that QEMU's own documentation and DarwinKVM's publish.
+pub(super) const PUBLISHED_OSK: &str =
+    "ourhardworkbythesewordsguardedpleasedontsteal(c)AppleComputerInc";
 
 const DEVICE: &str = "isa-applesmc";
 
@@ -51,7 +63,10 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
             "'{path}' has no {DEVICE} device and would not start with it (RHEL builds leave it out); use another QEMU build as <emulator>"
         ));
     }
-    let wanted = context.settings.osk.as_deref().unwrap_or(PUBLISHED_OSK);
+    let wanted = context
+        .settings
+        .get("applesmc.osk")
+        .unwrap_or(PUBLISHED_OSK);
     let have: Vec<Option<String>> = qemu::groups(document.root())
         .iter()
         .filter(|group| {
@@ -93,4 +108,16 @@ fn emulator_without_device(document: &Document<'_>, context: &Context<'_>) -> Op
         // Only RHEL and its rebuilds have QEMU there, and no facts say otherwise.
         _ => named.filter(|named| *named == RHEL).map(str::to_owned),
     }
+}
+
+/// QEMU looks at nothing but the length, and says no more than "invalid key" in a log.
+fn osk(value: &str) -> Result<(), String> {
+    let count = value.chars().count();
+    if count != 64 {
+        return Err(format!("the OSK has 64 characters, this has {count}"));
+    }
+    if !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("the OSK has visible ASCII characters only".to_owned());
+    }
+    Ok(())
 }

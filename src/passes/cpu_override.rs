@@ -20,7 +20,7 @@
 //! </qemu:commandline>
 //! ```
 
-use super::settings::CpuStyle;
+use super::settings::{Setting, one_of};
 use super::{Context, Ensure, Needs, Outcome, Pass, guest};
 use crate::document::{Document, children, text_of};
 use crate::host::Version;
@@ -38,8 +38,30 @@ pub const PASS: Pass = Pass {
         emulators: false,
         machine: false,
     },
+    settings: SETTINGS,
     run,
 };
+
+const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "cpu-override.model",
+        values: "MODEL",
+        about: "a QEMU CPU model (option --cpu-model); see 'qemu-system-x86_64 -cpu help'",
+        check: model,
+    },
+    Setting {
+        key: "cpu-override.features",
+        values: "LIST",
+        about: "features besides the model's, as QEMU writes them: +rdrand,-mpx",
+        check: features,
+    },
+    Setting {
+        key: "cpu-override.style",
+        values: "commandline|native",
+        about: "-cpu in qemu:commandline, or <cpu mode='custom'> with vendor_id",
+        check: |value| one_of(value, &["commandline", "native"]),
+    },
+];
 
 const VENDOR: &str = "GenuineIntel";
 
@@ -47,15 +69,18 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     if let Some(reason) = guest::not_ours(document) {
         return Outcome::NotApplicable(reason);
     }
-    let Some(model) = context.settings.cpu_model.as_deref() else {
+    let Some(model) = context.settings.get("cpu-override.model") else {
         return Outcome::blocked(
             "no CPU model was chosen: give a profile (-p macpro7,1) or --cpu-model".to_owned(),
         );
     };
-    let features = context.settings.cpu_features.as_deref().unwrap_or_default();
+    let features = context
+        .settings
+        .get("cpu-override.features")
+        .unwrap_or_default();
     let native = libvirt_name(model);
-    match context.settings.cpu_style {
-        Some(CpuStyle::Native) => as_element(document, context, model, native, features),
+    match context.settings.get("cpu-override.style") {
+        Some("native") => as_element(document, context, model, native, features),
         None if has_native_form(document, native) => {
             as_element(document, context, model, native, features)
         }
@@ -161,7 +186,7 @@ fn as_element(
     let versioned = native
         .rsplit_once("-v")
         .is_some_and(|(_, n)| n.parse::<u32>().is_ok());
-    match context.settings.libvirt.or(context.facts.libvirt) {
+    match context.settings.libvirt().or(context.facts.libvirt) {
         Some(version) if versioned && version < Version::new(10, 10, 0) => {
             return Outcome::blocked(format!(
                 "libvirt {version} does not know the CPU model {native} (10.10 does), and the domain would not start; use --set cpu-override.style=commandline"
@@ -217,5 +242,29 @@ fn libvirt_feature(feature: &str) -> &str {
         "lahf-lm" => "lahf_lm",
         "sse3" => "pni",
         other => other,
+    }
+}
+
+fn model(value: &str) -> Result<(), String> {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if value.is_empty() || !value.chars().all(good) {
+        return Err(
+            "it is one name such as Skylake-Client; features go into cpu-override.features"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
+fn features(value: &str) -> Result<(), String> {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let feature = |feature: &str| {
+        let name = feature.strip_prefix(['+', '-']);
+        name.is_some_and(|name| !name.is_empty() && name.chars().all(good))
+    };
+    if value.is_empty() || value.split(',').all(feature) {
+        Ok(())
+    } else {
+        Err("write each as +name or -name, with commas between".to_owned())
     }
 }

@@ -37,7 +37,7 @@ mod build;
 mod nvram;
 mod os;
 
-use super::settings::Settings;
+use super::settings::{Setting, Settings, absolute_path, one_of};
 use super::{Context, Ensure, Needs, Outcome, Pass, guest};
 use crate::document::Document;
 use crate::host::known_places::SizeClass;
@@ -57,8 +57,30 @@ pub const PASS: Pass = Pass {
         emulators: false,
         machine: false,
     },
+    settings: SETTINGS,
     run,
 };
+
+const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "firmware.loader",
+        values: "PATH",
+        about: "use this CODE image (option --loader)",
+        check: absolute_path,
+    },
+    Setting {
+        key: "firmware.nvram-template",
+        values: "PATH",
+        about: "use this VARS template (option --nvram-template)",
+        check: absolute_path,
+    },
+    Setting {
+        key: "firmware.prefer",
+        values: "darwinudk|none",
+        about: "take DarwinUDK's build where it is installed",
+        check: |value| one_of(value, &["darwinudk", "none"]),
+    },
+];
 
 /// libvirt refuses `firmware='efi'` beside an explicit loader from here …
 const REFUSES_MIX: Version = Version::new(8, 6, 0);
@@ -84,11 +106,11 @@ pub fn files(document: &Document<'_>, settings: &Settings) -> Vec<String> {
     let mut paths: Vec<String> = [os.loader, os.template, os.nvram]
         .into_iter()
         .flatten()
-        .chain(settings.loader.as_deref())
-        .chain(settings.nvram_template.as_deref())
+        .chain(settings.get("firmware.loader"))
+        .chain(settings.get("firmware.nvram-template"))
         .map(str::to_owned)
         .collect();
-    let loaders = [os.loader, settings.loader.as_deref()];
+    let loaders = [os.loader, settings.get("firmware.loader")];
     paths.extend(loaders.into_iter().flatten().filter_map(build::sibling));
     paths.extend(nvram::default_path(document, &os));
     paths
@@ -151,10 +173,10 @@ fn choose(
     builds: &Builds<'_>,
     context: &Context<'_>,
 ) -> Result<Option<Choice>, Outcome> {
-    if let Some(code) = &context.settings.loader {
+    if let Some(code) = context.settings.get("firmware.loader") {
         return asked_for(code, os, builds, context).map(Some);
     }
-    if let Some(vars) = &context.settings.nvram_template
+    if let Some(vars) = context.settings.get("firmware.nvram-template")
         && os.loader.is_none()
     {
         return Err(Outcome::blocked(format!(
@@ -224,14 +246,14 @@ fn keep(
         size,
         reason,
     };
-    if let Some(vars) = &context.settings.nvram_template {
+    if let Some(vars) = context.settings.get("firmware.nvram-template") {
         let same = os.template == Some(vars);
         let reason = if same {
             String::new()
         } else {
             format!("the nvram template {vars} was asked for")
         };
-        return Ok(choice(vars.clone(), reason));
+        return Ok(choice(vars.to_owned(), reason));
     }
     let expected = builds.template_for(code);
     let Some(vars) = os.template else {
@@ -296,8 +318,8 @@ fn asked_for(
     }
     let vars = context
         .settings
-        .nvram_template
-        .clone()
+        .get("firmware.nvram-template")
+        .map(str::to_owned)
         .or_else(|| builds.template_for(code));
     let Some(vars) = vars else {
         return Err(Outcome::blocked(format!(

@@ -18,7 +18,7 @@ use crate::document::Document;
 use crate::host::Facts;
 use crate::merge::Patch;
 pub use firmware::files as firmware_files;
-use settings::Settings;
+use settings::{Setting, Settings};
 
 /// What a pass decides from.
 #[derive(Debug, Clone, Copy)]
@@ -132,6 +132,8 @@ pub struct Pass {
     pub source: &'static str,
     /// The facts it reads.
     pub needs: Needs,
+    /// The settings it understands.
+    pub settings: &'static [Setting],
     /// The decision.
     pub run: fn(&Document<'_>, &Context<'_>) -> Outcome,
 }

@@ -35,6 +35,7 @@ pub const PASS: Pass = Pass {
         emulators: false,
         machine: false,
     },
+    settings: &[],
     run,
 };
 

@@ -30,6 +30,7 @@
 
 use roxmltree::Node;
 
+use super::settings::{Setting, one_of};
 use super::{Context, Ensure, Needs, Outcome, Pass, guest, idset};
 use crate::document::{Document, child, children};
 use crate::host::Cpu;
@@ -46,8 +47,24 @@ pub const PASS: Pass = Pass {
         emulators: false,
         machine: false,
     },
+    settings: SETTINGS,
     run,
 };
+
+const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "topology.vcpus",
+        values: "N",
+        about: "ask for this many vCPUs (option --vcpus)",
+        check: bootable,
+    },
+    Setting {
+        key: "topology.threads",
+        values: "1|2",
+        about: "threads per core",
+        check: |value| one_of(value, &["1", "2"]),
+    },
+];
 
 /// `MAX_CPUS` of XNU on x86_64.
 const XNU_MAX: u32 = 64;
@@ -64,7 +81,7 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     let settings = context.settings;
 
     let host = host_threads(&context.facts.cpu);
-    let (count, why) = match (settings.vcpus, valid, host) {
+    let (count, why) = match (settings.number("topology.vcpus"), valid, host) {
         (Some(count), ..) => (count, format!("{count} vCPUs were asked for")),
         (None, Some(_), _) if !context.template => (present, String::new()),
         (None, _, None) => {
@@ -84,7 +101,9 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     let threads = threads_per_core(count, topology, valid, context);
     if let Some(threads) = valid
         && count == present
-        && settings.threads.is_none_or(|wanted| wanted == threads)
+        && settings
+            .number("topology.threads")
+            .is_none_or(|wanted| wanted == threads)
     {
         return satisfied(document, present, threads);
     }
@@ -163,7 +182,7 @@ fn threads_per_core(
     let host = || context.facts.cpu.threads.map(|threads| threads.clamp(1, 2));
     let threads = context
         .settings
-        .threads
+        .number("topology.threads")
         .or(if context.template {
             None
         } else {
@@ -416,4 +435,21 @@ fn element(name: &str, attributes: &[(&str, &str)]) -> xmltree::Element {
             .insert((*name).to_owned(), (*value).to_owned());
     }
     element
+}
+
+/// XNU takes the cores of a package from CPUID leaf 4, where QEMU rounds up to a power of two.
+fn bootable(value: &str) -> Result<(), String> {
+    match value.trim().parse::<u32>() {
+        Err(_) => Err("it is a number".to_owned()),
+        Ok(0) => Err("a guest has at least 1 vCPU".to_owned()),
+        Ok(count) if count > XNU_MAX => Err(format!("macOS knows at most {XNU_MAX} processors")),
+        Ok(count) if count.is_power_of_two() => Ok(()),
+        Ok(count) => {
+            let above = count.next_power_of_two();
+            Err(format!(
+                "macOS boots with a power of two only; the nearest are {} and {above}",
+                above / 2
+            ))
+        }
+    }
 }

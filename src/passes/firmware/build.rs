@@ -29,7 +29,10 @@ impl<'a> Builds<'a> {
     }
 
     pub(super) fn libvirt(&self) -> Option<Version> {
-        self.context.settings.libvirt.or(self.context.facts.libvirt)
+        self.context
+            .settings
+            .libvirt()
+            .or(self.context.facts.libvirt)
     }
 
     fn all(&self) -> &'a [Firmware] {
@@ -80,7 +83,7 @@ impl<'a> Builds<'a> {
             .filter(|build| self.unfit(build).is_none())
             .collect();
         let darwin = |build: &&&Firmware| build.code.starts_with("/usr/share/DarwinUDK/");
-        let prefer = self.context.settings.prefer.as_deref() == Some("darwinudk");
+        let prefer = self.context.settings.get("firmware.prefer") == Some("darwinudk");
         let preferred = fit.iter().find(darwin).filter(|_| prefer);
         let alike = || {
             let (size, format) = like?;
