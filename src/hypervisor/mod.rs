@@ -13,6 +13,7 @@ use crate::host::Version;
 
 pub mod backup;
 pub mod capabilities;
+pub mod compare;
 mod error;
 pub mod facts;
 mod numbers;
