@@ -66,7 +66,7 @@ impl<'m> Merger<'m> {
         } else {
             for one in &new {
                 let written = self.line(target, &layout, one);
-                let at = self.place(target, &parts, one);
+                let at = self.after_removals(self.place(target, &parts, one));
                 self.edits.push(Edit::insert(at, written));
             }
         }
@@ -149,6 +149,15 @@ impl<'m> Merger<'m> {
                 .last()
                 .map_or(content.start, |node| node.range().end),
         }
+    }
+
+    /// `at` moved behind what is taken out there: with an element goes the white space after it.
+    fn after_removals(&self, at: usize) -> usize {
+        let removal = self
+            .edits
+            .iter()
+            .find(|edit| edit.text.is_empty() && edit.range.start < at && at < edit.range.end);
+        removal.map_or(at, |removal| removal.range.end)
     }
 
     fn line(&mut self, target: Node<'m, 'm>, layout: &Layout, new: &New<'_>) -> String {

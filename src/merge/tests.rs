@@ -236,12 +236,22 @@ fn directives() {
             before.replace("  <cpu", "  <os>\n    <boot dev='hd'/>\n  </os>\n  <cpu"),
         ),
         (
+            "<cpu><model patch:op='remove'/><vendor>Intel</vendor></cpu>",
+            before.replace("<model>x</model>", "<vendor>Intel</vendor>"),
+        ),
+        (
             "<new><gone patch:op='remove'/><here patch:op='default'/></new>",
             before.replace("</cpu>\n", "</cpu>\n  <new>\n    <here/>\n  </new>\n"),
         ),
     ] {
         check(before, &d(patch), &after);
     }
+    // White space at the line's end goes with what goes, and what comes is put behind it.
+    check(
+        "<domain>\n  <cpu/> \t\n</domain>",
+        &d("<cpu patch:op='remove'/><clock offset='utc'/>"),
+        "<domain>\n  <clock offset='utc'/>\n</domain>",
+    );
     check(
         "<domain><devices><redirdev bus='usb' type='spicevmc'/></devices></domain>",
         &d(
