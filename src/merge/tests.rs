@@ -554,4 +554,9 @@ fn other_namespaces_are_declared_on_the_element() {
         "<domain><metadata><a:x xmlns:a='urn:a'><a:y/></a:x></metadata></domain>",
         "<domain><metadata><a:x xmlns:a='urn:a'><a:y/></a:x></metadata></domain>",
     );
+    check(
+        "<domain><metadata/></domain>",
+        "<domain><metadata><a:x xmlns:a='urn:a' xmlns:b='urn:b' a:i='1' b:j='2' k='3' xml:lang='de'><a:y a:i='4'/></a:x></metadata></domain>",
+        "<domain><metadata><a:x xmlns:a='urn:a' xmlns:b='urn:b' a:i='1' b:j='2' k='3' xml:lang='de'><a:y a:i='4'/></a:x></metadata></domain>",
+    );
 }
