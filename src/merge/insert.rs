@@ -2,7 +2,7 @@
 
 use roxmltree::Node;
 
-use super::patch::{Element, Op};
+use super::patch::Element;
 use super::{MergeError, Merger, keys, order};
 use crate::document::{
     self, Edit, Parts, after_trailing_comments, escape_attribute, escape_text, indent_of,
@@ -258,11 +258,7 @@ impl<'m> Merger<'m> {
             }
         }
         out.push_str(&attributes);
-        let children: Vec<&Element> = element
-            .children
-            .iter()
-            .filter(|child| !matches!(child.op, Op::Remove | Op::RemoveExisting))
-            .collect();
+        let children: Vec<&Element> = element.written_children().collect();
         if let Some(text) = &element.text {
             out.push_str(&format!(">{}</{name}>", escape_text(text)));
         } else if children.is_empty() {
@@ -365,14 +361,13 @@ pub(super) fn element_matches(node: Node<'_, '_>, wanted: &Element, exactly: boo
             .filter(|one| one.value.is_some())
             .count();
         return wanted_attributes == node.attributes().len()
-            && have.len() == wanted.children.len()
+            && have.len() == wanted.written_children().count()
             && have
                 .iter()
-                .zip(&wanted.children)
+                .zip(wanted.written_children())
                 .all(|(node, child)| element_matches(*node, child, true));
     }
     wanted
-        .children
-        .iter()
+        .written_children()
         .all(|child| have.iter().any(|node| element_matches(*node, child, false)))
 }

@@ -167,6 +167,13 @@ impl Element {
             .find(|child| child.name == name && child.namespace.is_none())
     }
 
+    /// The children it has when it is written: all but those that are to go.
+    pub(super) fn written_children(&self) -> impl Iterator<Item = &Element> {
+        self.children
+            .iter()
+            .filter(|child| !matches!(child.op, Op::Remove | Op::RemoveExisting))
+    }
+
     fn new(name: &str) -> Element {
         Element {
             namespace: None,

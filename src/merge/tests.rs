@@ -240,6 +240,14 @@ fn directives() {
             before.replace("<model>x</model>", "<vendor>Intel</vendor>"),
         ),
         (
+            "<os patch:op='append'><loader patch:op='remove'/><boot dev='hd'/></os>",
+            before.replace("  <cpu", "  <os>\n    <boot dev='hd'/>\n  </os>\n  <cpu"),
+        ),
+        (
+            "<cpu patch:op='replace' mode='m'><model patch:op='remove'/></cpu>",
+            "<domain>\n  <cpu mode='m'/>\n</domain>".to_owned(),
+        ),
+        (
             "<new><gone patch:op='remove'/><here patch:op='default'/></new>",
             before.replace("</cpu>\n", "</cpu>\n  <new>\n    <here/>\n  </new>\n"),
         ),
