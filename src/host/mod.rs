@@ -29,7 +29,10 @@ pub struct Facts {
     /// with their flags; choosing is the firmware pass's work.
     pub firmware: Option<Vec<Firmware>>,
     /// Places and descriptors that were looked at and gave no usable build, and why.
-    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub firmware_passed_over: Vec<PassedOver>,
     /// QEMU emulators, the one libvirt would choose first.
     #[serde(deserialize_with = "null_is_default")]
@@ -38,7 +41,10 @@ pub struct Facts {
     pub libvirt: Option<Version>,
     /// Files that the domain names (loader, nvram template, nvram, disk images …) as they are
     /// on the host. A path that is absent here was not looked at.
-    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub files: BTreeMap<String, FileFact>,
 }
 
@@ -63,10 +69,16 @@ pub struct Cpu {
     #[serde(deserialize_with = "null_is_default")]
     pub siblings: Vec<Vec<u32>>,
     /// Logical processors that exist but are offline.
-    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub offline: Vec<u32>,
     /// Hybrid processors only: the logical processors on efficient cores.
-    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub efficient: Vec<u32>,
     /// CPU flags as Linux spells them (`sse4_2`, `avx2`, `constant_tsc`, …); `None` when unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -146,10 +158,16 @@ pub struct Emulator {
     pub version: Option<Version>,
     /// Devices that passes ask for and this build of QEMU is known not to have
     /// (RHEL builds without `isa-applesmc`).
-    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub missing_devices: Vec<String>,
     /// Machine types, when known (libvirt's capabilities list them).
-    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub machines: Vec<Machine>,
 }
 
@@ -196,7 +214,11 @@ pub struct Version {
 impl Version {
     /// A version from its numbers.
     pub const fn new(major: u32, minor: u32, micro: u32) -> Self {
-        Version { major, minor, micro }
+        Version {
+            major,
+            minor,
+            micro,
+        }
     }
 }
 
@@ -225,7 +247,11 @@ impl FromStr for Version {
             count += 1;
         }
         let [major, minor, micro] = numbers;
-        Ok(Version { major, minor, micro })
+        Ok(Version {
+            major,
+            minor,
+            micro,
+        })
     }
 }
 
