@@ -10,7 +10,9 @@
 #[path = "common/daemon.rs"]
 mod daemon;
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,7 @@ use daemon::Outside;
 fn main() -> ExitCode {
     daemon::main_outside(tests![
         the_machines_own_libvirt_does_not_see_our_domain,
+        the_machines_devices_stay_as_they_are,
         two_daemons_have_domains_of_the_same_name,
         nothing_is_left_when_the_script_is_killed,
         the_exit_status_is_that_of_the_command,
@@ -51,6 +54,23 @@ fn the_machines_own_libvirt_does_not_see_our_domain(outside: &Outside) {
             "{directory}"
         );
     }
+}
+
+/// libvirt makes a `/dev` for each guest, and has been seen to change the machine's doing so.
+fn the_machines_devices_stay_as_they_are(outside: &Outside) {
+    let nodes = || {
+        let node = |path: std::path::PathBuf| {
+            let node = std::fs::symlink_metadata(&path).ok()?;
+            Some((path, node.ino(), node.rdev(), node.mode()))
+        };
+        let entries = std::fs::read_dir("/dev").unwrap().flatten();
+        entries
+            .filter_map(|entry| node(entry.path()))
+            .collect::<BTreeSet<_>>()
+    };
+    let before = nodes();
+    drop(Guest::start(outside, "virt-patch-devices"));
+    assert_eq!(nodes(), before);
 }
 
 fn two_daemons_have_domains_of_the_same_name(outside: &Outside) {
