@@ -38,7 +38,7 @@ pub fn json(source: &str, profile: &str, plan: &Plan, diff: Option<&str>) -> Str
     object(source, profile, plan, diff).to_string()
 }
 
-/// The object of [`json`], for commands that add to it.
+/// The object of [`json()`], for commands that add to it.
 pub fn object(source: &str, profile: &str, plan: &Plan, diff: Option<&str>) -> Value {
     let changed = plan.changed();
     let outcome = match (plan.blocked().next(), changed) {
