@@ -59,7 +59,11 @@ impl Fake {
     }
 
     fn alive(&self) -> Result<(), HypervisorError> {
-        if self.broken.get() { Err(Fake::lost()) } else { Ok(()) }
+        if self.broken.get() {
+            Err(Fake::lost())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -207,13 +211,24 @@ fn nothing(_: &str) -> Vec<String> {
 #[test]
 fn a_redefine_that_works_leaves_a_backup() {
     let (ended, now, backups) = run(Define::Works, OLD, true, &nothing);
-    assert!(matches!(ended, Ok(Redefined::Applied { backup: Some(_), .. })));
+    assert!(matches!(
+        ended,
+        Ok(Redefined::Applied {
+            backup: Some(_),
+            ..
+        })
+    ));
     assert_eq!((now.as_str(), backups), (NEW, 1));
 }
 
 #[test]
 fn a_domain_that_someone_else_changed_is_left_alone() {
-    let (ended, now, backups) = run(Define::Works, "<domain>of the diff</domain>", true, &nothing);
+    let (ended, now, backups) = run(
+        Define::Works,
+        "<domain>of the diff</domain>",
+        true,
+        &nothing,
+    );
     assert!(matches!(ended, Ok(Redefined::Conflict { now }) if now == OLD));
     assert_eq!((now.as_str(), backups), (OLD, 0));
 }
@@ -250,7 +265,10 @@ fn a_pass_that_is_not_satisfied_afterwards_brings_the_old_definition_back() {
 fn an_old_definition_that_cannot_be_put_back_is_named_with_its_backup() {
     let (ended, _, backups) = run(Define::DropsAndRefuses, OLD, true, &nothing);
     let error = ended.unwrap_err();
-    assert!(error.to_string().contains("its old definition is in '/"), "{error}");
+    assert!(
+        error.to_string().contains("its old definition is in '/"),
+        "{error}"
+    );
     assert_eq!(backups, 1);
 }
 
@@ -270,7 +288,10 @@ fn a_daemon_that_stays_away_leaves_the_backup_and_says_where() {
     let (ended, _, backups) = run(Define::Breaks, OLD, false, &nothing);
     let error = ended.unwrap_err();
     assert!(matches!(error, RedefineError::LostUnknown { .. }));
-    assert!(error.to_string().contains("its old definition is in '/"), "{error}");
+    assert!(
+        error.to_string().contains("its old definition is in '/"),
+        "{error}"
+    );
     assert_eq!(backups, 1);
 }
 
