@@ -143,6 +143,8 @@ pub struct Element {
 pub struct Attribute {
     /// Namespace URI, rarely.
     pub namespace: Option<String>,
+    /// The prefix the patch uses for it.
+    pub prefix: Option<String>,
     /// Local name.
     pub name: String,
     /// The value, or `None` when the attribute is not to be there.
@@ -163,6 +165,13 @@ impl Element {
         self.children
             .iter()
             .find(|child| child.name == name && child.namespace.is_none())
+    }
+
+    /// The children it has when it is written: all but those that are to go.
+    pub(super) fn written_children(&self) -> impl Iterator<Item = &Element> {
+        self.children
+            .iter()
+            .filter(|child| !matches!(child.op, Op::Remove | Op::RemoveExisting))
     }
 
     fn new(name: &str) -> Element {
@@ -193,6 +202,7 @@ impl Element {
     fn from_tree(tree: &xmltree::Element) -> Element {
         let attribute = |(name, value): (&String, &String)| Attribute {
             namespace: None,
+            prefix: None,
             name: name.clone(),
             value: Some(value.clone()),
         };
@@ -244,6 +254,10 @@ impl Resolver<'_> {
             }
             element.attributes.push(Attribute {
                 namespace: attribute.namespace().map(str::to_owned),
+                prefix: attribute
+                    .namespace()
+                    .and_then(|uri| node.lookup_prefix(uri))
+                    .map(str::to_owned),
                 name: attribute.name().to_owned(),
                 value: self.expand(attribute.value(), attribute.range().start)?,
             });
@@ -300,6 +314,7 @@ impl Resolver<'_> {
                 .attributes
                 .extend(value.split_whitespace().map(|name| Attribute {
                     namespace: None,
+                    prefix: None,
                     name: name.to_owned(),
                     value: None,
                 })),

@@ -1,6 +1,6 @@
 //! What passes ask of a domain, in one place.
 
-use crate::document::{Document, qemu};
+use crate::document::{self, Document, qemu};
 use crate::host::{Emulator, Facts, Version};
 
 /// The machine types a pass tells apart.
@@ -96,7 +96,7 @@ pub fn qemu_version(document: &Document<'_>, facts: &Facts) -> QemuVersion {
 /// Maximum number of vCPUs: the text of `<vcpu>`, 1 where there is none; `None` when unreadable.
 pub fn vcpus(document: &Document<'_>) -> Option<u32> {
     match document.find(&["vcpu"]) {
-        Some(vcpu) => vcpu.text().unwrap_or_default().trim().parse().ok(),
+        Some(vcpu) => document::text_of(vcpu)?.parse().ok(),
         None => Some(1),
     }
 }
