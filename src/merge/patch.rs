@@ -25,6 +25,18 @@ pub struct Patch {
     pub values: Values,
     /// Elements that exist only at run time, such as one pin per vCPU, and where they belong.
     pub also: Vec<Addition>,
+    /// Changes to single elements of the very document the patch is made for.
+    pub here: Vec<Here>,
+}
+
+/// A change to one element of a document, known by where it begins: for elements that nothing else
+/// tells apart (two equal devices), and for keys that are to change (`<target dev=…>`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Here {
+    /// Byte offset of the element.
+    pub offset: usize,
+    /// What it is to say; `None`: it goes.
+    pub element: Option<xmltree::Element>,
 }
 
 /// An element built in code, as a further part of a patch.
@@ -46,6 +58,7 @@ impl Patch {
             text: text.into(),
             values: Values::new(),
             also: Vec::new(),
+            here: Vec::new(),
         }
     }
 
@@ -69,6 +82,22 @@ impl Patch {
             path: path.to_vec(),
             op,
             element,
+        });
+    }
+
+    /// Makes this element of the document say what `element` says.
+    pub fn merge_at(&mut self, node: Node<'_, '_>, element: xmltree::Element) {
+        self.here.push(Here {
+            offset: node.range().start,
+            element: Some(element),
+        });
+    }
+
+    /// Takes this element out of the document.
+    pub fn remove_at(&mut self, node: Node<'_, '_>) {
+        self.here.push(Here {
+            offset: node.range().start,
+            element: None,
         });
     }
 
@@ -199,7 +228,7 @@ impl Element {
         &mut self.children[index]
     }
 
-    fn from_tree(tree: &xmltree::Element) -> Element {
+    pub(super) fn from_tree(tree: &xmltree::Element) -> Element {
         let attribute = |(name, value): (&String, &String)| Attribute {
             namespace: None,
             prefix: None,

@@ -568,3 +568,24 @@ fn other_namespaces_are_declared_on_the_element() {
         "<domain><metadata><a:x xmlns:a='urn:a' xmlns:b='urn:b' a:i='1' b:j='2' k='3' xml:lang='de'><a:y a:i='4'/></a:x></metadata></domain>",
     );
 }
+
+#[test]
+fn an_element_can_be_named_by_its_place() {
+    let before = "<domain>\n  <devices>\n    <rng model='virtio'/>\n    <rng model='virtio'>\n      <!-- mine -->\n      <address type='pci'/>\n    </rng>\n    <disk>\n      <target dev='hda'   bus='ide'/>\n    </disk>\n  </devices>\n</domain>\n";
+    let document = Document::parse_domain(before).unwrap();
+    let find = |name: &str| {
+        let mut all = document.root().descendants();
+        all.find(|node| node.tag_name().name() == name).unwrap()
+    };
+    let mut patch = Patch::new("test.xml", "<domain/>");
+    patch.remove_at(find("address"));
+    let mut target = xmltree::Element::new("target");
+    for (name, value) in [("dev", "sda"), ("bus", "sata"), ("rotation_rate", "1")] {
+        target.attributes.insert(name.to_owned(), value.to_owned());
+    }
+    patch.merge_at(find("target"), target);
+    assert_eq!(
+        merged(&document, &patch).unwrap().unwrap(),
+        "<domain>\n  <devices>\n    <rng model='virtio'/>\n    <rng model='virtio'>\n      <!-- mine -->\n    </rng>\n    <disk>\n      <target dev='sda'   bus='sata' rotation_rate='1'/>\n    </disk>\n  </devices>\n</domain>\n"
+    );
+}
