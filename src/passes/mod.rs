@@ -6,6 +6,7 @@
 
 mod applesmc;
 mod cpu_override;
+mod elements;
 mod firmware;
 pub mod guest;
 mod hotplug;

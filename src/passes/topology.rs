@@ -30,6 +30,7 @@
 
 use roxmltree::Node;
 
+use super::elements::element;
 use super::settings::{Setting, one_of};
 use super::{Context, Ensure, Needs, Outcome, Pass, guest, idset};
 use crate::document::{Document, child, children};
@@ -425,16 +426,6 @@ fn beyond<'a>(
                 .and_then(idset::parse)
                 .is_some_and(|set| set.range(count..).next().is_some())
         })
-}
-
-fn element(name: &str, attributes: &[(&str, &str)]) -> xmltree::Element {
-    let mut element = xmltree::Element::new(name);
-    for (name, value) in attributes {
-        element
-            .attributes
-            .insert((*name).to_owned(), (*value).to_owned());
-    }
-    element
 }
 
 /// XNU takes the cores of a package from CPUID leaf 4, where QEMU rounds up to a power of two.
