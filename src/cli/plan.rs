@@ -179,6 +179,7 @@ fn settings(args: &RunArgs, profile: &Profile) -> anyhow::Result<Settings> {
     let vcpus = args.vcpus.map(|vcpus| vcpus.to_string());
     let own_options = [
         ("topology.vcpus", vcpus.as_deref()),
+        ("macos", args.macos.as_deref()),
         ("cpu-override.model", args.cpu_model.as_deref()),
         ("firmware.loader", args.loader.as_deref()),
         ("firmware.nvram-template", args.nvram_template.as_deref()),
