@@ -18,7 +18,6 @@ mod topology;
 use crate::document::Document;
 use crate::host::Facts;
 use crate::merge::Patch;
-pub use firmware::files as firmware_files;
 use settings::{Setting, Settings};
 
 /// What a pass decides from.
@@ -133,10 +132,18 @@ pub struct Pass {
     pub source: &'static str,
     /// The facts it reads.
     pub needs: Needs,
+    /// The files on the host that the definition or the settings name and the pass asks about;
+    /// what is found there becomes [`Facts::files`].
+    pub files: fn(&Document<'_>, &Settings) -> Vec<String>,
     /// The settings it understands.
     pub settings: &'static [Setting],
     /// The decision.
     pub run: fn(&Document<'_>, &Context<'_>) -> Outcome,
+}
+
+/// For passes that ask about no file.
+fn no_files(_: &Document<'_>, _: &Settings) -> Vec<String> {
+    Vec::new()
 }
 
 /// All passes, in the only order they run in.

@@ -48,6 +48,7 @@ pub const PASS: Pass = Pass {
         emulators: false,
         machine: false,
     },
+    files: super::no_files,
     settings: SETTINGS,
     run,
 };
