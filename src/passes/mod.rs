@@ -7,6 +7,7 @@
 mod applesmc;
 mod cpu_override;
 mod elements;
+mod fake_core_count;
 mod firmware;
 pub mod guest;
 mod hotplug;
@@ -152,6 +153,8 @@ pub const PASSES: &[Pass] = &[
     firmware::PASS,
     // Before topoext and cpu-override, which ask how many threads a core has.
     topology::PASS,
+    // After topology, which makes room for it: enables a part of those vCPUs.
+    fake_core_count::PASS,
     // Before cpu-override, which carries topoext along.
     topoext::PASS,
     applesmc::PASS,
