@@ -12,7 +12,10 @@ mod firmware;
 pub mod guest;
 mod hotplug;
 mod idset;
+mod iothread;
+mod pinning;
 pub mod settings;
+mod smbios;
 mod topoext;
 mod topology;
 
@@ -155,10 +158,15 @@ pub const PASSES: &[Pass] = &[
     topology::PASS,
     // After topology, which makes room for it: enables a part of those vCPUs.
     fake_core_count::PASS,
+    // After topology and fake-core-count, which decide how many vCPUs there are.
+    pinning::PASS,
+    // After disk: the disks it adds use the iothread as well.
+    iothread::PASS,
     // Before cpu-override, which carries topoext along.
     topoext::PASS,
     applesmc::PASS,
     hotplug::PASS,
+    smbios::PASS,
     // Last: its -cpu hides <cpu>, and it notes what the passes before put there in vain.
     cpu_override::PASS,
 ];

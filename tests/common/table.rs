@@ -22,16 +22,16 @@ pub struct Given {
     template: bool,
 }
 
-/// A definition with `inside` below `<domain type='kvm'>`, of x86_64 and q35.
+/// A definition with `inside` below `<domain type='kvm'>`.
 pub fn domain(inside: &str) -> Given {
-    given(&format!(
-        "<domain type='kvm'>\n  <os>\n    <type arch='x86_64' machine='q35'>hvm</type>\n  </os>\n{inside}</domain>\n"
-    ))
+    given(&format!("<domain type='kvm'>\n{inside}</domain>\n"))
 }
 
-/// As [`domain`], with `devices` below `<devices>`.
+/// A q35 machine with these devices.
 pub fn devices(devices: &str) -> Given {
-    domain(&format!("  <devices>\n{devices}  </devices>\n"))
+    domain(&format!(
+        "  <os>\n    <type arch='x86_64' machine='q35'>hvm</type>\n  </os>\n  <devices>\n{devices}  </devices>\n"
+    ))
 }
 
 /// A whole definition.
