@@ -1,6 +1,10 @@
 //! `apply` and `undo` as a user runs them, against a real libvirt and a real QEMU.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 #[path = "common/daemon.rs"]
 mod daemon;

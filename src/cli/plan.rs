@@ -130,11 +130,9 @@ impl Job {
         let Ok(document) = Document::parse(&definition.text) else {
             return;
         };
-        if needs.firmware {
-            for path in passes::firmware_files(&document, &self.settings) {
-                if let Some(fact) = local.file(&path) {
-                    facts.files.insert(path, fact);
-                }
+        for path in pipeline::files(&self.steps, &document, &self.settings) {
+            if let Some(fact) = local.file(&path) {
+                facts.files.insert(path, fact);
             }
         }
         if needs.emulators
