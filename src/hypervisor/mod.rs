@@ -17,6 +17,7 @@ pub mod compare;
 mod error;
 pub mod facts;
 mod numbers;
+pub mod preflight;
 pub mod sibling;
 mod xml;
 
