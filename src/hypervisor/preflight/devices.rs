@@ -73,7 +73,9 @@ fn disk(copy: &mut Copy<'_>, mut disk: Tree) -> Option<Tree> {
         driver.children.clear();
         driver.set("type", "raw");
     }
-    if removable {
+    let usb = disk.child("target").and_then(|target| target.get("bus")) == Some("usb");
+    // A USB drive has no tray that could be empty.
+    if removable && !usb {
         return Some(disk);
     }
     let Some(directory) = &copy.options.scratch else {

@@ -59,6 +59,7 @@ pub fn throwaway(definition: &str, options: &Options) -> Result<Throwaway, Docum
     copy.identity();
     copy.resources();
     copy.boot();
+    copy.system_information();
     copy.processor();
     copy.without_kvm();
     devices::replace(&mut copy);
@@ -180,26 +181,32 @@ impl Copy<'_> {
                     }
                     os.put(nvram);
                 }
+                // Whether libvirt takes a loader without variables depends on its version.
                 None => {
-                    os.remove("nvram");
-                    let mut loader = os
-                        .child("loader")
-                        .cloned()
-                        .unwrap_or_else(|| Tree::new("loader"));
-                    loader.set("stateless", "yes");
-                    os.put(loader);
-                    without.push("the NVRAM template");
+                    os.unset(&["firmware"]);
+                    for element in ["firmware", "loader", "nvram"] {
+                        os.remove(element);
+                    }
+                    without.push("the firmware: the copy started with QEMU's BIOS");
                 }
             }
         }
         without.into_iter().for_each(|what| self.without(what));
-        for sysinfo in self
-            .domain
-            .children
-            .iter_mut()
-            .filter(|child| child.name == "sysinfo")
-        {
+    }
+
+    fn system_information(&mut self) {
+        let uuid = self.options.uuid.as_str();
+        let domain = self.domain.children.iter_mut();
+        for sysinfo in domain.filter(|child| child.name == "sysinfo") {
             sysinfo.children.retain(|entry| entry.get("file").is_none());
+            // libvirt insists that it is the domain's.
+            let entries = sysinfo
+                .children
+                .iter_mut()
+                .flat_map(|block| &mut block.children);
+            for entry in entries.filter(|entry| entry.get("name") == Some("uuid")) {
+                uuid.clone_into(&mut entry.text);
+            }
         }
     }
 
