@@ -1,5 +1,11 @@
 //! Retrofit libvirt domains.
+pub mod cli;
 pub mod document;
 pub mod host;
 pub mod hypervisor;
 pub mod merge;
+pub mod passes;
+pub mod pipeline;
+pub mod profile;
+pub mod report;
+pub mod text;

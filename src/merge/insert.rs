@@ -130,12 +130,10 @@ impl<'m> Merger<'m> {
             .unwrap_or(parts.start_tag.end..parts.start_tag.end);
         let elements = || target.children().filter(Node::is_element);
         let anchor = match order::rank(parent, new.name()) {
-            Some(rank) => elements()
-                .filter(|node| {
-                    order::rank(parent, node.tag_name().name()).is_some_and(|other| other <= rank)
-                })
-                .last(),
-            None => elements().last(),
+            Some(rank) => elements().rfind(|node| {
+                order::rank(parent, node.tag_name().name()).is_some_and(|other| other <= rank)
+            }),
+            None => elements().next_back(),
         };
         match anchor {
             Some(node) => after_trailing_comments(self.text, node.range().end).min(content.end),
@@ -145,8 +143,7 @@ impl<'m> Merger<'m> {
             // Only comments inside: after them, whatever they say.
             None => target
                 .children()
-                .filter(|node| !node.is_text())
-                .last()
+                .rfind(|node| !node.is_text())
                 .map_or(content.start, |node| node.range().end),
         }
     }

@@ -18,7 +18,7 @@ use std::ops::Range;
 use roxmltree::Node;
 
 pub use error::MergeError;
-pub use patch::{Attribute, DIRECTIVES, Element, Op, Patch, Values};
+pub use patch::{Addition, Attribute, DIRECTIVES, Element, Op, Patch, Values};
 
 use crate::document::{
     self, AttributeParts, Document, Edit, Parts, escape_attribute, escape_text, qemu::NAMESPACE,

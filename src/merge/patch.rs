@@ -23,6 +23,19 @@ pub struct Patch {
     pub text: String,
     /// The values of `${…}`.
     pub values: Values,
+    /// Elements that exist only at run time, such as one pin per vCPU, and where they belong.
+    pub also: Vec<Addition>,
+}
+
+/// An element built in code, as a further part of a patch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addition {
+    /// Names of the elements below the root that lead to its parent.
+    pub path: Vec<&'static str>,
+    /// What to do with it.
+    pub op: Op,
+    /// The element.
+    pub element: xmltree::Element,
 }
 
 impl Patch {
@@ -32,6 +45,7 @@ impl Patch {
             name: name.into(),
             text: text.into(),
             values: Values::new(),
+            also: Vec::new(),
         }
     }
 
@@ -49,13 +63,32 @@ impl Patch {
         self
     }
 
+    /// Adds an element built in code below `path`.
+    pub fn add(&mut self, path: &[&'static str], op: Op, element: xmltree::Element) {
+        self.also.push(Addition {
+            path: path.to_vec(),
+            op,
+            element,
+        });
+    }
+
     /// Parses the patch and resolves its directives and placeholders.
     ///
     /// # Errors
     /// Not well-formed, not a `<domain>`, an unknown directive or placeholder.
     pub fn resolve(&self) -> Result<Element, MergeError> {
         let document = Document::parse_domain(&self.text).map_err(|error| self.malformed(error))?;
-        Resolver { patch: self }.element(document.root())
+        let mut root = Resolver { patch: self }.element(document.root())?;
+        for addition in &self.also {
+            let mut parent = &mut root;
+            for name in &addition.path {
+                parent = parent.child_or_new(name);
+            }
+            let mut element = Element::from_tree(&addition.element);
+            element.op = addition.op;
+            parent.children.push(element);
+        }
+        Ok(root)
     }
 
     fn malformed(&self, error: DocumentError) -> MergeError {
@@ -130,6 +163,50 @@ impl Element {
         self.children
             .iter()
             .find(|child| child.name == name && child.namespace.is_none())
+    }
+
+    fn new(name: &str) -> Element {
+        Element {
+            namespace: None,
+            prefix: None,
+            name: name.to_owned(),
+            attributes: Vec::new(),
+            text: None,
+            children: Vec::new(),
+            op: Op::Merge,
+            offset: 0,
+        }
+    }
+
+    fn child_or_new(&mut self, name: &str) -> &mut Element {
+        let there = self
+            .children
+            .iter()
+            .position(|child| child.name == name && child.namespace.is_none());
+        let index = there.unwrap_or(self.children.len());
+        if there.is_none() {
+            self.children.push(Element::new(name));
+        }
+        &mut self.children[index]
+    }
+
+    fn from_tree(tree: &xmltree::Element) -> Element {
+        let attribute = |(name, value): (&String, &String)| Attribute {
+            namespace: None,
+            name: name.clone(),
+            value: Some(value.clone()),
+        };
+        Element {
+            attributes: tree.attributes.iter().map(attribute).collect(),
+            text: tree.get_text().map(|text| text.trim().to_owned()),
+            children: tree
+                .children
+                .iter()
+                .filter_map(xmltree::XMLNode::as_element)
+                .map(Element::from_tree)
+                .collect(),
+            ..Element::new(&tree.name)
+        }
     }
 
     /// Whether an element of a document has this expanded name.

@@ -1,0 +1,341 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use super::source::SourceName;
+
+const ABOUT: &str = "Retrofit libvirt domains: see exactly what changes, then change it.
+
+virt-patch reads a domain definition (from libvirt, a file, standard input or virt-manager's \
+default template), runs ordered patch passes over it and shows the difference. What no pass has \
+to touch stays byte for byte.";
+
+const SOURCES: &str = "\
+SOURCE: '-', or nothing with piped input: standard input; with a '/' in it or ending in .xml: a \
+file; otherwise a libvirt domain by name, UUID or ID.
+
+Exit status: 0 nothing to do, 1 changes are due or a pass is blocked, 2 error.
+
+Examples:
+  virt-patch diff --template                     a new machine as a MacPro7,1
+  virsh dumpxml --inactive vm | virt-patch diff  an existing one, from a pipe
+  virt-patch list                                passes, profiles and patches";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "virt-patch", version, about = "Retrofit libvirt domains: see exactly what changes, then change it", long_about = ABOUT, after_long_help = SOURCES, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Libvirt connection, as in virsh (default: LIBVIRT_DEFAULT_URI, then libvirt's choice)
+    #[arg(short = 'c', long, value_name = "URI", global = true)]
+    pub connect: Option<String>,
+    /// Colours: auto looks at the terminal, NO_COLOR and CLICOLOR_FORCE
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto, global = true)]
+    pub color: When,
+    /// No summary and no notes; errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more: where facts come from, what was looked at
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what would change, as a unified diff
+    #[command(after_help = "Examples:
+  virt-patch diff vm.xml                        the default profile, macpro7,1
+  virt-patch diff vm.xml --pass topology,topoext
+  virt-patch diff --template -p macpro5,1
+  virt-patch diff --show-secrets vm.xml | patch -p1")]
+    Diff(DiffArgs),
+    /// Print the patched definition
+    #[command(after_help = "Examples:
+  virt-patch render vm.xml > new.xml
+  virsh dumpxml --inactive --security-info vm | virt-patch render | virsh define --validate /dev/stdin
+  virt-patch render --template --output mac.xml")]
+    Render(RenderArgs),
+    /// Say for each pass whether it has something to do
+    #[command(after_help = "Examples:
+  virt-patch check vm.xml
+  find . -name '*.xml' -print0 | xargs -0 virt-patch check --quiet
+  virt-patch check --json vm.xml")]
+    Check(CheckArgs),
+    /// Redefine a domain: diff, question, backup, redefine, verify
+    #[command(after_help = "Examples:
+  virt-patch apply vm -p macpro7,1
+  virt-patch apply vm --pass topology --yes
+  virt-patch apply --template --name mac -p macpro7,1
+  virt-patch apply imported.xml --pass '' --replace")]
+    Apply(ApplyArgs),
+    /// Put the last backup of a domain back
+    #[command(after_help = "Examples:
+  virt-patch undo vm
+  virt-patch undo --list")]
+    Undo(UndoArgs),
+    /// Show what is known of the host
+    #[command(after_help = "Examples:
+  virt-patch host
+  virt-patch host --json > host.json            for --host host.json elsewhere
+  virt-patch host --host local=/mnt/other-system")]
+    Host(HostArgs),
+    /// List passes, profiles and patches, or explain one
+    #[command(after_help = "Examples:
+  virt-patch list
+  virt-patch list topology
+  virt-patch list macpro5,1")]
+    List(ListArgs),
+    /// Print virt-manager's default definition for a new q35 machine
+    #[command(after_help = "Examples:
+  virt-patch template > vm.xml
+  virt-patch template | virt-patch diff -p macpro7,1")]
+    Template,
+    /// Print a completion script for a shell
+    #[command(after_help = "Examples:
+  virt-patch completions bash > /usr/share/bash-completion/completions/virt-patch")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the man page
+    #[command(after_help = "Examples:
+  virt-patch man > virt-patch.1")]
+    Man,
+}
+
+/// Which definitions.
+#[derive(Debug, Args)]
+pub struct Sources {
+    /// Definitions: a file, '-' for standard input, or a domain's name, UUID or ID
+    #[arg(value_name = "SOURCE")]
+    pub sources: Vec<SourceName>,
+    /// virt-manager's default definition for a new machine instead of a SOURCE
+    #[arg(long, conflicts_with = "sources")]
+    pub template: bool,
+}
+
+/// What to run, and for which host.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Profile: macpro7,1 (default), macpro5,1, macpro4,1, macpro3,1 or macpro2,1
+    #[arg(short, long, value_name = "NAME", help_heading = "What to run")]
+    pub profile: Option<String>,
+    /// Exactly these passes, in this order ('' for none)
+    #[arg(long, value_name = "A,B,…", help_heading = "What to run")]
+    pub pass: Option<String>,
+    /// Leave these passes out
+    #[arg(
+        long,
+        value_name = "A,B,…",
+        value_delimiter = ',',
+        help_heading = "What to run"
+    )]
+    pub skip: Vec<String>,
+    /// A merge patch to apply after the passes (repeatable)
+    #[arg(long, value_name = "FILE", help_heading = "What to run")]
+    pub patch: Vec<String>,
+    /// A setting; 'virt-patch list settings' shows them (repeatable)
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "What to run")]
+    pub set: Vec<String>,
+    /// Ask for this many vCPUs
+    #[arg(long, value_name = "N", help_heading = "What to run")]
+    pub vcpus: Option<u32>,
+    /// QEMU CPU model instead of the profile's
+    #[arg(long, value_name = "MODEL", help_heading = "What to run")]
+    pub cpu_model: Option<String>,
+    /// Firmware CODE image instead of the host's choice
+    #[arg(long, value_name = "PATH", help_heading = "What to run")]
+    pub loader: Option<String>,
+    /// Firmware VARS template that belongs to --loader
+    #[arg(long, value_name = "PATH", help_heading = "What to run")]
+    pub nvram_template: Option<String>,
+    /// The 64 characters of the SMC key, if the published ones are not to be used
+    /// (or the environment variable VIRT_PATCH_OSK)
+    #[arg(
+        long,
+        value_name = "TEXT",
+        help_heading = "What to run",
+        conflicts_with = "osk_file"
+    )]
+    pub osk: Option<String>,
+    /// A file with the SMC key
+    #[arg(long, value_name = "FILE", help_heading = "What to run")]
+    pub osk_file: Option<PathBuf>,
+    /// Host facts: FILE.json, 'local', 'local=ROOT' (a directory that stands for /) or 'libvirt'
+    #[arg(long, value_name = "HOST", help_heading = "Which host")]
+    pub host: Option<String>,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    #[command(flatten)]
+    pub sources: Sources,
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Lines of context
+    #[arg(short = 'U', long, value_name = "N", default_value_t = 3)]
+    pub unified: usize,
+    /// The QEMU command line before and after instead of the definition
+    #[arg(long, conflicts_with = "json")]
+    pub qemu: bool,
+    /// Show passwords, for a diff that applies
+    #[arg(long)]
+    pub show_secrets: bool,
+    /// JSON, one object for each SOURCE on a line of its own
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `render`.
+#[derive(Debug, Args)]
+pub struct RenderArgs {
+    #[command(flatten)]
+    pub sources: Sources,
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Write here instead of to standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub sources: Sources,
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// JSON, one object for each SOURCE on a line of its own
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    #[command(flatten)]
+    pub sources: Sources,
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Show what would be done, and do nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Redefine although a managed save image would restore the old hardware
+    #[arg(long)]
+    pub force: bool,
+    /// A definition from a file takes the place of the domain of that name or UUID
+    #[arg(long)]
+    pub replace: bool,
+    /// Name of the new domain
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// JSON, one object for each domain on a line of its own
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `undo`.
+#[derive(Debug, Args)]
+pub struct UndoArgs {
+    /// The domain, by name, UUID or ID; also one that is not defined any more
+    pub domain: Option<String>,
+    /// Show the backups there are
+    #[arg(long)]
+    pub list: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Show what would be done, and do nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+}
+
+/// Arguments of `host`.
+#[derive(Debug, Args)]
+pub struct HostArgs {
+    /// JSON, as --host reads it
+    #[arg(long)]
+    pub json: bool,
+    /// FILE.json, 'local' (default), 'local=ROOT' or 'libvirt'
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<String>,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// A pass, profile or patch to explain, or 'settings'
+    pub name: Option<String>,
+    /// The domains there are, one name on each line
+    #[arg(long, conflicts_with = "name")]
+    pub domains: bool,
+    /// JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Cli {
+    /// Whether the command needs a connection.
+    pub fn needs_libvirt(&self) -> bool {
+        let host = match &self.command {
+            Command::Diff(DiffArgs { run, .. })
+            | Command::Render(RenderArgs { run, .. })
+            | Command::Check(CheckArgs { run, .. }) => run.host.as_deref(),
+            Command::Host(args) => match &args.host {
+                Some(host) => Some(host.as_str()),
+                None => self.global.connect.as_ref().map(|_| "libvirt"),
+            },
+            Command::Apply(_) => Some("libvirt"),
+            Command::Undo(args) if !args.list => Some("libvirt"),
+            Command::List(args) if args.domains => Some("libvirt"),
+            _ => None,
+        };
+        if matches!(&self.command, Command::Diff(args) if args.qemu) {
+            return true;
+        }
+        host == Some("libvirt") || self.first_domain().is_some()
+    }
+
+    /// The first SOURCE that is a libvirt domain.
+    pub fn first_domain(&self) -> Option<&str> {
+        let sources = match &self.command {
+            Command::Diff(args) => &args.sources,
+            Command::Render(args) => &args.sources,
+            Command::Check(args) => &args.sources,
+            Command::Apply(args) => &args.sources,
+            Command::Undo(args) => return args.domain.as_deref(),
+            _ => return None,
+        };
+        sources.sources.iter().find_map(|source| match source {
+            SourceName::Domain(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+}

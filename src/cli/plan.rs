@@ -1,0 +1,331 @@
+//! From options and definitions to plans: steps, settings and host facts are worked out once,
+//! then every definition goes through the same pipeline.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::World;
+use super::args::{RunArgs, Sources};
+use super::connection::{HostOf, Purpose};
+use super::errors::{Advice, InFile};
+use super::source::{self, Definition, SourceName, quoted};
+use crate::document::Document;
+use crate::host::Facts;
+use crate::host::local::{Local, Wanted};
+use crate::hypervisor::Mode;
+use crate::merge::Patch;
+use crate::passes::settings::{SettingError, Settings};
+use crate::passes::{self, Context, Needs};
+use crate::pipeline::{self, Plan, PlanError, Step};
+use crate::profile::{self, Profile, ProfileError};
+use crate::text;
+
+/// What to run, worked out from the options.
+pub(crate) struct Job {
+    /// Name of the profile in force.
+    pub(crate) profile: String,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) settings: Settings,
+    host: HostName,
+    needs: Needs,
+}
+
+/// `--host`.
+enum HostName {
+    /// The connection's host for a domain, this machine otherwise.
+    Default,
+    Local(Local),
+    Facts(Box<Facts>),
+    Libvirt,
+}
+
+impl Job {
+    pub(crate) fn new(args: &RunArgs) -> anyhow::Result<Job> {
+        let profile = Profile::shipped(args.profile.as_deref().unwrap_or(profile::DEFAULT))
+            .map_err(unknown_profile)?;
+        let settings = settings(args, &profile)?;
+        let steps = steps(args, &profile)?;
+        Ok(Job {
+            host: HostName::parse(args.host.as_deref())?,
+            needs: pipeline::needs(&steps),
+            profile: profile.name,
+            steps,
+            settings,
+        })
+    }
+
+    /// The plan for one definition.
+    pub(crate) fn plan(
+        &self,
+        definition: &Definition,
+        world: &mut World<'_>,
+    ) -> anyhow::Result<Plan> {
+        let facts = self.facts(definition, world)?;
+        let context = Context {
+            facts: &facts,
+            settings: &self.settings,
+            template: definition.template,
+        };
+        let cannot = || format!("cannot read {}", quoted(&definition.name));
+        pipeline::run(&definition.text, &self.steps, &context).map_err(|error| match error {
+            PlanError::Document(error) => {
+                anyhow::Error::new(InFile::document(&definition.name, error)).context(cannot())
+            }
+            PlanError::Patch(error) => InFile::merge(error).context(format!(
+                "cannot merge a patch into {}",
+                quoted(&definition.name)
+            )),
+            PlanError::Broken { .. } => error.into(),
+        })
+    }
+
+    /// The facts for one definition, without those that nothing that runs would read.
+    pub(crate) fn facts(
+        &self,
+        definition: &Definition,
+        world: &mut World<'_>,
+    ) -> anyhow::Result<Facts> {
+        match (&self.host, &definition.host) {
+            (HostName::Default | HostName::Libvirt, Some(host)) => {
+                Ok(self.with_files(host.clone(), definition))
+            }
+            (HostName::Default, None) => Ok(self.probe(&Local::machine(), definition)),
+            (HostName::Local(local), _) => Ok(self.probe(local, definition)),
+            (HostName::Facts(facts), _) => Ok((**facts).clone()),
+            (HostName::Libvirt, None) => {
+                let connection = world.open(Mode::ReadOnly)?;
+                let host = world.host_of(&*connection, &definition.text)?;
+                Ok(self.with_files(host, definition))
+            }
+        }
+    }
+
+    fn with_files(&self, mut host: HostOf, definition: &Definition) -> Facts {
+        if host.local {
+            self.look_at_files(&Local::machine(), definition, &mut host.facts);
+        }
+        host.facts
+    }
+
+    fn probe(&self, local: &Local, definition: &Definition) -> Facts {
+        let needs = self.needs;
+        let wanted = Wanted {
+            cpu: needs.cpu,
+            memory: needs.machine,
+            kvm: needs.machine,
+            firmware: needs.firmware,
+            emulators: needs.emulators,
+            libvirt: needs.firmware || needs.cpu,
+        };
+        let mut facts = local.probe(&wanted);
+        self.look_at_files(local, definition, &mut facts);
+        facts
+    }
+
+    /// Adds what is to be known of the files and the emulator that the definition names.
+    fn look_at_files(&self, local: &Local, definition: &Definition, facts: &mut Facts) {
+        let needs = self.needs;
+        let Ok(document) = Document::parse(&definition.text) else {
+            return;
+        };
+        if needs.firmware {
+            for path in passes::firmware_files(&document, &self.settings) {
+                if let Some(fact) = local.file(&path) {
+                    facts.files.insert(path, fact);
+                }
+            }
+        }
+        if needs.emulators
+            && let Some(path) = document.text_at(&["devices", "emulator"])
+            && !facts.emulators.iter().any(|emulator| emulator.path == path)
+        {
+            facts.emulators.extend(local.emulator(path));
+        }
+    }
+}
+
+/// Reads the facts a command like `host` shows: everything.
+pub(crate) fn all_facts(host: Option<&str>, world: &mut World<'_>) -> anyhow::Result<Facts> {
+    // A URI asks for the host behind it.
+    let host = host.or(world.uri.as_ref().map(|_| "libvirt"));
+    Ok(match HostName::parse(host)? {
+        HostName::Default => Local::machine().probe(&Wanted::ALL),
+        HostName::Local(local) => local.probe(&Wanted::ALL),
+        HostName::Facts(facts) => *facts,
+        HostName::Libvirt => {
+            let connection = world
+                .open(Mode::ReadWrite)
+                .or_else(|_| world.open(Mode::ReadOnly))?;
+            world.host_of(&*connection, "<domain/>")?.facts
+        }
+    })
+}
+
+/// Every definition that was named, read one by one so that one failure does not hide the others.
+pub(crate) fn definitions(
+    sources: &Sources,
+    purpose: Purpose,
+    world: &mut World<'_>,
+) -> anyhow::Result<Vec<anyhow::Result<Definition>>> {
+    let names: Vec<SourceName> = sources.names()?;
+    Ok(names
+        .iter()
+        .map(|name| match name {
+            SourceName::Domain(name) => world.domain(name, purpose),
+            other => source::read(other),
+        })
+        .collect())
+}
+
+impl HostName {
+    fn parse(host: Option<&str>) -> anyhow::Result<HostName> {
+        let Some(host) = host else {
+            return Ok(HostName::Default);
+        };
+        if host == "libvirt" {
+            return Ok(HostName::Libvirt);
+        }
+        if host == "local" {
+            return Ok(HostName::Local(Local::machine()));
+        }
+        if let Some(root) = host.strip_prefix("local=") {
+            let local = Local::root(Path::new(root))
+                .with_context(|| format!("cannot read the host under '{root}'"))?;
+            return Ok(HostName::Local(local));
+        }
+        let json = fs::read_to_string(host).with_context(|| {
+            Advice::new(
+                format!("cannot read the host facts '{host}'"),
+                "--host takes FILE.json (from 'virt-patch host --json'), local, local=ROOT or libvirt",
+            )
+        })?;
+        let facts = Facts::from_json(&json, host)
+            .with_context(|| format!("cannot read the host facts '{host}'"))?;
+        Ok(HostName::Facts(Box::new(facts)))
+    }
+}
+
+fn settings(args: &RunArgs, profile: &Profile) -> anyhow::Result<Settings> {
+    let mut settings = Settings::default();
+    for (key, value) in &profile.settings {
+        settings
+            .set(key, value)
+            .map_err(unknown_setting)
+            .with_context(|| format!("cannot use the profile '{}'", profile.name))?;
+    }
+    let osk = osk(args)?;
+    let vcpus = args.vcpus.map(|vcpus| vcpus.to_string());
+    let own_options = [
+        ("topology.vcpus", vcpus.as_deref()),
+        ("cpu-override.model", args.cpu_model.as_deref()),
+        ("firmware.loader", args.loader.as_deref()),
+        ("firmware.nvram-template", args.nvram_template.as_deref()),
+        ("applesmc.osk", osk.as_deref()),
+    ];
+    // What the profile's model needs besides belongs to that model alone.
+    if args.cpu_model.is_some() {
+        settings.unset("cpu-override.features");
+    }
+    for (key, value) in own_options {
+        if let Some(value) = value {
+            settings.set(key, value).map_err(unknown_setting)?;
+        }
+    }
+    for pair in &args.set {
+        let (key, value) = pair.split_once('=').ok_or_else(|| {
+            Advice::new(
+                format!("'--set {pair}' has no '='"),
+                "write --set KEY=VALUE; 'virt-patch list settings' shows the keys",
+            )
+        })?;
+        settings.set(key.trim(), value).map_err(unknown_setting)?;
+    }
+    Ok(settings)
+}
+
+/// The key from an option, a file or the environment, in this order.
+fn osk(args: &RunArgs) -> anyhow::Result<Option<String>> {
+    if let Some(osk) = &args.osk {
+        return Ok(Some(osk.clone()));
+    }
+    if let Some(path) = &args.osk_file {
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("cannot read the OSK file '{}'", path.display()))?;
+        return Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()));
+    }
+    match std::env::var("VIRT_PATCH_OSK") {
+        Ok(osk) if !osk.is_empty() => Ok(Some(osk)),
+        _ => Ok(None),
+    }
+}
+
+fn steps(args: &RunArgs, profile: &Profile) -> anyhow::Result<Vec<Step>> {
+    let split = |list: &str| -> Vec<String> {
+        list.split(',')
+            .map(|name| name.trim().to_lowercase())
+            .filter(|name| !name.is_empty())
+            .collect()
+    };
+    let names = match &args.pass {
+        Some(list) => split(list),
+        None => profile.passes.clone(),
+    };
+    let skipped: Vec<String> = args.skip.iter().flat_map(|name| split(name)).collect();
+    for name in &skipped {
+        pass(name)?;
+    }
+    let mut steps = Vec::new();
+    for name in names.iter().filter(|name| !skipped.contains(name)) {
+        steps.push(Step::Pass(pass(name)?));
+    }
+    for path in &args.patch {
+        let text = fs::read_to_string(path).with_context(|| {
+            Advice::new(
+                format!("cannot read the patch '{path}'"),
+                "--patch takes the file of a merge patch, a partial <domain>",
+            )
+        })?;
+        steps.push(Step::Patch(Patch::new(path, text)));
+    }
+    Ok(steps)
+}
+
+fn pass(name: &str) -> anyhow::Result<&'static passes::Pass> {
+    let known = || passes::PASSES.iter().map(|pass| pass.name);
+    passes::find(name).ok_or_else(|| {
+        let help = match text::nearest(name, known()) {
+            Some(nearest) => format!("did you mean '{nearest}'?"),
+            None => format!("there are {}", text::list(&known().collect::<Vec<_>>())),
+        };
+        Advice::new(format!("unknown pass '{name}'"), help).into()
+    })
+}
+
+fn unknown_profile(error: ProfileError) -> anyhow::Error {
+    let help = match &error {
+        ProfileError::Unknown {
+            nearest: Some(nearest),
+            ..
+        } => format!("did you mean '{nearest}'?"),
+        ProfileError::Unknown { .. } => {
+            let names: Vec<&str> = profile::SHIPPED.iter().map(|(name, _)| *name).collect();
+            format!("there are {}", text::list(&names))
+        }
+        ProfileError::Malformed { .. } => return error.into(),
+    };
+    Advice::new(error.to_string(), help).into()
+}
+
+fn unknown_setting(error: SettingError) -> anyhow::Error {
+    let help = match &error {
+        SettingError::Unknown {
+            nearest: Some(nearest),
+            ..
+        } => format!("did you mean '{nearest}'?"),
+        SettingError::Unknown { .. } => "'virt-patch list settings' shows them all".to_owned(),
+        SettingError::Value { .. } => return error.into(),
+    };
+    Advice::new(error.to_string(), help).into()
+}

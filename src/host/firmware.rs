@@ -1,0 +1,240 @@
+//! Which UEFI builds for x86_64 guests exist on a host.
+//!
+//! QEMU's firmware descriptors come first, in libvirt's order; then the known places of the
+//! distributions. Everything that was looked at and is of no use is noted with the reason.
+//! Choosing among the builds is the firmware pass's work.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::descriptors::{self, Offer};
+use super::image::{self, Found};
+use super::known_places::{KNOWN_BUILDS, KnownBuild, SizeClass, size_class};
+use super::tree::Tree;
+use super::{FileFact, Firmware, ImageFormat, PassedOver};
+
+/// The builds of a host, best first, and what was passed over. `config_home` is the user's
+/// $XDG_CONFIG_HOME for a session daemon, `None` for the system daemon.
+///
+/// Builds whose images lie in the Nix store come last: such a path disappears with the next
+/// garbage collection after an upgrade, so a definition should name it only for want of another.
+pub(crate) fn probe(tree: &Tree, config_home: Option<&Path>) -> (Vec<Firmware>, Vec<PassedOver>) {
+    let mut passed_over = Vec::new();
+    let mut builds = Vec::new();
+    let directories = descriptors::directories(config_home);
+    for path in descriptors::effective(tree, &directories, &mut passed_over) {
+        match descriptors::read(tree, &path).and_then(|offer| described(tree, offer, &path)) {
+            Ok(build) => builds.push(build),
+            Err(reason) => {
+                passed_over.push(PassedOver {
+                    place: path.display().to_string(),
+                    reason,
+                });
+            }
+        }
+    }
+    known(tree, &mut builds, &mut passed_over);
+    builds.sort_by_key(|build| build.code.starts_with("/nix/store/"));
+    (builds, passed_over)
+}
+
+fn described(tree: &Tree, offer: Offer, descriptor: &Path) -> Result<Firmware, String> {
+    let source = descriptor
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let code_size = described_size(tree, &offer.code, offer.code_format)?;
+    let vars_size = described_size(tree, &offer.vars, offer.vars_format)?;
+    fit(code_size, vars_size)?;
+    Ok(Firmware {
+        code: offer.code,
+        code_format: offer.code_format,
+        vars: offer.vars,
+        vars_format: offer.vars_format,
+        code_size,
+        vars_size,
+        secure_boot: offer.secure_boot,
+        enrolled_keys: offer.enrolled_keys,
+        smm: offer.smm,
+        machines: offer.machines,
+        source,
+    })
+}
+
+/// The size the guest would see under the descriptor's format; `None` when it cannot be read
+/// and the descriptor has to be trusted.
+fn described_size(tree: &Tree, path: &str, format: ImageFormat) -> Result<Option<u64>, String> {
+    if !path.starts_with('/') {
+        return Err(format!("names '{path}', which is not an absolute path"));
+    }
+    match image::look(tree, Path::new(path)) {
+        Found::Image(FileFact {
+            format: Some(actual),
+            ..
+        }) if actual != format => Err(format!("calls '{path}' {format}, but it is {actual}")),
+        Found::Image(FileFact {
+            size: Some(size), ..
+        }) => Ok(Some(size)),
+        Found::Image(_) if format == ImageFormat::Raw => {
+            Ok(image::file_length(tree, Path::new(path)))
+        }
+        Found::Image(_) | Found::Unknown(_) => Ok(None),
+        found => Err(format!("names '{path}', which {found}")),
+    }
+}
+
+fn fit(code_size: Option<u64>, vars_size: Option<u64>) -> Result<Option<SizeClass>, String> {
+    let (Some(code), Some(vars)) = (code_size, vars_size) else {
+        return Ok(None);
+    };
+    size_class(code, vars).map(Some).ok_or_else(|| {
+        format!(
+            "pairs sizes that do not belong together: CODE {code} and VARS {vars} bytes make {}, \
+             not 2 or 4 MiB",
+            code.saturating_add(vars)
+        )
+    })
+}
+
+fn known(tree: &Tree, builds: &mut Vec<Firmware>, passed_over: &mut Vec<PassedOver>) {
+    let described: BTreeSet<(String, String)> = builds
+        .iter()
+        .map(|build| (build.code.clone(), build.vars.clone()))
+        .collect();
+    let described = |row: &KnownBuild| {
+        !described.is_empty() && described.contains(&(row.code.to_owned(), row.vars.to_owned()))
+    };
+    let mut directories: BTreeMap<&str, bool> = BTreeMap::new();
+    let mut settled: BTreeSet<(&str, &str)> = BTreeSet::new();
+    let mut absent: Vec<(Absent, &str)> = Vec::new();
+    for row in KNOWN_BUILDS {
+        if settled.contains(&(row.code, row.vars)) || described(row) {
+            continue;
+        }
+        // Nobody misses a build that macOS cannot use.
+        let missed = !row.enrolled_keys && !row.smm && !row.retired;
+        let directory = parent(row.code);
+        let there = *directories
+            .entry(directory)
+            .or_insert_with(|| tree.metadata(Path::new(directory)).is_ok());
+        let found = if there {
+            found_in_place(tree, row)
+        } else {
+            Err(Miss::Absent)
+        };
+        match found {
+            Ok(build) => builds.push(build),
+            Err(Miss::Absent) => {
+                if missed {
+                    let place = if there {
+                        Absent::File(row.code)
+                    } else {
+                        Absent::Directory(directory)
+                    };
+                    absent.push((place, row.distribution));
+                }
+                continue;
+            }
+            Err(Miss::Unfit(reason)) => {
+                if missed {
+                    passed_over.push(PassedOver {
+                        place: row.code.to_owned(),
+                        reason,
+                    });
+                }
+            }
+        }
+        settled.insert((row.code, row.vars));
+    }
+    passed_over.extend(compact(absent));
+}
+
+fn parent(path: &str) -> &str {
+    path.rsplit_once('/')
+        .map_or("/", |(directory, _)| directory)
+}
+
+enum Miss {
+    Absent,
+    Unfit(String),
+}
+
+fn found_in_place(tree: &Tree, row: &'static KnownBuild) -> Result<Firmware, Miss> {
+    let code = match image::look(tree, Path::new(row.code)) {
+        Found::Image(fact) => fact,
+        Found::Missing(None) => return Err(Miss::Absent),
+        found => return Err(Miss::Unfit(found.to_string())),
+    };
+    let vars = match image::look(tree, Path::new(row.vars)) {
+        Found::Image(fact) => fact,
+        found => {
+            return Err(Miss::Unfit(format!(
+                "needs the VARS template '{}', which {found}",
+                row.vars
+            )));
+        }
+    };
+    let class = fit(code.size, vars.size).map_err(Miss::Unfit)?;
+    let owners = owners(row, class);
+    let names: Vec<&str> = owners.iter().map(|owner| owner.distribution).collect();
+    let row = owners.first().copied().unwrap_or(row);
+    Ok(Firmware {
+        code: row.code.to_owned(),
+        code_format: code.format.unwrap_or(row.format),
+        vars: row.vars.to_owned(),
+        vars_format: vars.format.unwrap_or(row.format),
+        code_size: code.size,
+        vars_size: vars.size,
+        secure_boot: row.secure_boot,
+        enrolled_keys: row.enrolled_keys,
+        smm: row.smm,
+        machines: if row.smm {
+            vec!["pc-q35-*".to_owned()]
+        } else {
+            Vec::new()
+        },
+        source: format!("known place: {}", names.join("; ")),
+    })
+}
+
+/// Distributions share paths; the flash size tells whose build it can be.
+fn owners(row: &'static KnownBuild, class: Option<SizeClass>) -> Vec<&'static KnownBuild> {
+    let same = |other: &&KnownBuild| (other.code, other.vars) == (row.code, row.vars);
+    let rows: Vec<&'static KnownBuild> = KNOWN_BUILDS.iter().filter(same).collect();
+    let fitting =
+        |other: &&&KnownBuild| class.is_none() || other.size.is_none() || other.size == class;
+    let owners: Vec<&'static KnownBuild> = rows.iter().filter(fitting).copied().collect();
+    if owners.is_empty() { rows } else { owners }
+}
+
+/// A known place that is empty; the directory if that is missing as a whole.
+#[derive(PartialEq)]
+enum Absent {
+    Directory(&'static str),
+    File(&'static str),
+}
+
+/// One line for each place, whoever shares it.
+fn compact(absent: Vec<(Absent, &str)>) -> Vec<PassedOver> {
+    let mut merged: Vec<(Absent, Vec<&str>)> = Vec::new();
+    for (place, owner) in absent {
+        match merged.iter_mut().find(|(other, _)| *other == place) {
+            Some((_, owners)) if owners.contains(&owner) => {}
+            Some((_, owners)) => owners.push(owner),
+            None => merged.push((place, vec![owner])),
+        }
+    }
+    let line = |(place, owners): (Absent, Vec<&str>)| {
+        let owners = owners.join("; ");
+        let (place, reason) = match place {
+            Absent::Directory(place) => (place, format!("does not exist (directory of {owners})")),
+            Absent::File(place) => (place, format!("does not exist ({owners})")),
+        };
+        PassedOver {
+            place: place.to_owned(),
+            reason,
+        }
+    };
+    merged.into_iter().map(line).collect()
+}

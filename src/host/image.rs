@@ -1,0 +1,202 @@
+//! What a firmware or disk image is: format by its magic bytes, size as the guest sees it.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use super::tree::Tree;
+use super::{FileFact, ImageFormat};
+
+/// First bytes of qcow, qcow2 and qcow3 files; the version follows as a big-endian u32.
+const QCOW_MAGIC: &[u8] = b"QFI\xfb";
+
+/// What is found at a path where an image is expected.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// A regular file. Format and size are `None` when its bytes cannot be read or its format
+    /// is none that this crate knows.
+    Image(FileFact),
+    /// A block device; its contents are not looked at.
+    Device,
+    /// Something that cannot be an image.
+    Unfit(&'static str),
+    /// Nothing; with the target when the path itself is a link.
+    Missing(Option<PathBuf>),
+    /// It cannot be told (permissions, I/O errors).
+    Unknown(io::ErrorKind),
+}
+
+/// As a clause about the path: `does not exist`.
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Found::Image(_) => write!(f, "is an image"),
+            Found::Device => write!(f, "is a block device"),
+            Found::Unfit(what) => write!(f, "is {what}"),
+            Found::Missing(None) => write!(f, "does not exist"),
+            Found::Missing(Some(target)) => {
+                write!(
+                    f,
+                    "is a link to '{}', which does not exist",
+                    target.display()
+                )
+            }
+            Found::Unknown(kind) => write!(f, "cannot be read ({kind})"),
+        }
+    }
+}
+
+/// Looks at `path`, following links.
+pub(crate) fn look(tree: &Tree, path: &Path) -> Found {
+    let error = match tree.open(path) {
+        Ok((file, metadata)) => {
+            let (format, size) =
+                header(file).map_or((None, None), |header| judge(&header, metadata.len()));
+            return Found::Image(FileFact {
+                exists: true,
+                size,
+                format,
+            });
+        }
+        Err(error) => error,
+    };
+    if is_absent(&error) {
+        return Found::Missing(tree.link_target(path));
+    }
+    if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
+        return Found::Unfit("a loop of links");
+    }
+    match tree.metadata(path).map(|metadata| metadata.file_type()) {
+        Ok(kind) if kind.is_dir() => Found::Unfit("a directory"),
+        Ok(kind) if kind.is_block_device() => Found::Device,
+        Ok(kind) if !kind.is_file() => Found::Unfit("no regular file"),
+        Ok(_) => Found::Image(FileFact {
+            exists: true,
+            ..FileFact::default()
+        }),
+        Err(error) if is_absent(&error) => Found::Missing(tree.link_target(path)),
+        Err(error) => Found::Unknown(error.kind()),
+    }
+}
+
+/// The length of a raw file needs no permission to read it.
+pub(crate) fn file_length(tree: &Tree, path: &Path) -> Option<u64> {
+    tree.metadata(path).ok().map(|metadata| metadata.len())
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+fn header(file: File) -> io::Result<Vec<u8>> {
+    let mut header = Vec::with_capacity(64);
+    file.take(32).read_to_end(&mut header)?;
+    Ok(header)
+}
+
+/// qcow2 specification: version at byte 4, virtual size at byte 24, both big-endian.
+fn judge(header: &[u8], length: u64) -> (Option<ImageFormat>, Option<u64>) {
+    if !header.starts_with(QCOW_MAGIC) {
+        return (Some(ImageFormat::Raw), Some(length));
+    }
+    let version = header
+        .get(4..8)
+        .and_then(|bytes| bytes.try_into().ok())
+        .map(u32::from_be_bytes);
+    if !matches!(version, Some(2 | 3)) {
+        return (None, None);
+    }
+    let size = header
+        .get(24..32)
+        .and_then(|bytes| bytes.try_into().ok())
+        .map(u64::from_be_bytes);
+    (Some(ImageFormat::Qcow2), size)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn qcow2(version: u32, size: u64) -> Vec<u8> {
+        let mut bytes = QCOW_MAGIC.to_vec();
+        bytes.extend(version.to_be_bytes());
+        bytes.extend([0; 16]);
+        bytes.extend(size.to_be_bytes());
+        bytes
+    }
+
+    #[test]
+    fn format_and_size_come_from_the_bytes() {
+        use ImageFormat::{Qcow2, Raw};
+        for (name, header, length, expected) in [
+            ("raw", vec![0; 32], 540_672, (Some(Raw), Some(540_672))),
+            ("empty", vec![], 0, (Some(Raw), Some(0))),
+            (
+                "qcow2",
+                qcow2(2, 3_653_632),
+                200_000,
+                (Some(Qcow2), Some(3_653_632)),
+            ),
+            (
+                "qcow3",
+                qcow2(3, 540_672),
+                200_000,
+                (Some(Qcow2), Some(540_672)),
+            ),
+            ("qcow", qcow2(1, 540_672), 200_000, (None, None)),
+            (
+                "cut off",
+                qcow2(3, 1)[..20].to_vec(),
+                20,
+                (Some(Qcow2), None),
+            ),
+            ("only the magic", QCOW_MAGIC.to_vec(), 4, (None, None)),
+        ] {
+            assert_eq!(judge(&header, length), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_image_says_so() {
+        let keep = tempfile::tempdir().unwrap();
+        let at = |name: &str| keep.path().join(name);
+        fs::write(at("image"), "12345").unwrap();
+        fs::create_dir(at("directory")).unwrap();
+        symlink("image", at("link")).unwrap();
+        symlink("gone", at("dangling")).unwrap();
+        symlink("loop", at("loop")).unwrap();
+        let tree = Tree::at(keep.path()).unwrap();
+        let fact = FileFact {
+            exists: true,
+            size: Some(5),
+            format: Some(ImageFormat::Raw),
+        };
+        for path in ["/image", "/link"] {
+            assert!(matches!(look(&tree, Path::new(path)), Found::Image(found) if found == fact));
+        }
+        for (path, reason) in [
+            ("/absent", "does not exist"),
+            ("/absent/below", "does not exist"),
+            ("/image/below", "does not exist"),
+            ("/directory", "is a directory"),
+            ("/dangling", "is a link to 'gone', which does not exist"),
+            ("/loop", "is a loop of links"),
+        ] {
+            assert_eq!(look(&tree, Path::new(path)).to_string(), reason, "{path}");
+        }
+        let live = look(&Tree::machine(), Path::new("/dev/null"));
+        assert_eq!(live.to_string(), "is no regular file");
+    }
+}

@@ -1,0 +1,299 @@
+//! UEFI builds: which there are, which are fit for macOS, which belongs to a path.
+
+use globset::Glob;
+
+use super::super::Context;
+use crate::document::Document;
+use crate::host::known_places::{self, SizeClass};
+use crate::host::{FileFact, Firmware, ImageFormat, Version};
+use crate::passes::guest;
+
+/// The first libvirt with `format` on `<loader>` and `<nvram>`.
+const KNOWS_QCOW2: Version = Version::new(9, 2, 0);
+
+/// What the pass knows of builds, from facts and the table of known places.
+pub(super) struct Builds<'a> {
+    context: &'a Context<'a>,
+    machine: String,
+}
+
+impl<'a> Builds<'a> {
+    pub(super) fn new(document: &Document<'_>, context: &'a Context<'a>) -> Self {
+        // Descriptors name versioned machine types; an alias means the newest of its family.
+        let machine = match guest::machine_name(document) {
+            "q35" => "pc-q35-9.9".to_owned(),
+            "pc" => "pc-i440fx-9.9".to_owned(),
+            name => name.to_owned(),
+        };
+        Builds { context, machine }
+    }
+
+    pub(super) fn libvirt(&self) -> Option<Version> {
+        self.context
+            .settings
+            .libvirt()
+            .or(self.context.facts.libvirt)
+    }
+
+    fn all(&self) -> &'a [Firmware] {
+        self.context.facts.firmware.as_deref().unwrap_or_default()
+    }
+
+    /// What is known of a file on the host.
+    pub(super) fn file(&self, path: &str) -> Option<FileFact> {
+        self.context.facts.files.get(path).copied()
+    }
+
+    /// Why a build does not do; `None` when it does.
+    pub(super) fn unfit(&self, build: &Firmware) -> Option<String> {
+        if build.secure_boot || build.enrolled_keys {
+            return Some("a Secure Boot build".to_owned());
+        }
+        if build.smm {
+            return Some("needs SMM".to_owned());
+        }
+        let globs: Vec<_> = build
+            .machines
+            .iter()
+            .filter_map(|glob| Glob::new(glob).ok())
+            .collect();
+        if !globs.is_empty()
+            && !globs
+                .iter()
+                .any(|glob| glob.compile_matcher().is_match(&self.machine))
+        {
+            return Some(format!("not for the machine type {}", self.machine));
+        }
+        let qcow2 =
+            build.code_format == ImageFormat::Qcow2 || build.vars_format == ImageFormat::Qcow2;
+        match self.libvirt() {
+            Some(version) if qcow2 && version < KNOWS_QCOW2 => Some(format!(
+                "qcow2, which libvirt {version} cannot use as firmware (9.2 can)"
+            )),
+            _ => None,
+        }
+    }
+
+    /// The fit build to take: DarwinUDK's where it is preferred, then one like the old build (the
+    /// domain keeps its nvram file), then the host's first.
+    pub(super) fn best(&self, like: Option<(SizeClass, ImageFormat)>) -> Option<&'a Firmware> {
+        let fit: Vec<&Firmware> = self
+            .all()
+            .iter()
+            .filter(|build| self.unfit(build).is_none())
+            .collect();
+        let darwin = |build: &&&Firmware| build.code.starts_with("/usr/share/DarwinUDK/");
+        let prefer = self.context.settings.get("firmware.prefer") == Some("darwinudk");
+        let preferred = fit.iter().find(darwin).filter(|_| prefer);
+        let alike = || {
+            let (size, format) = like?;
+            fit.iter()
+                .filter(|build| prefer || !darwin(build))
+                .find(|build| self.size_of(build) == Some(size) && build.vars_format == format)
+        };
+        let first = || fit.iter().find(|build| !darwin(build)).or(fit.first());
+        preferred
+            .or_else(alike)
+            .or_else(first)
+            .copied()
+            .or_else(|| self.last_resort())
+    }
+
+    /// Alpine ships one build only. It implements Secure Boot, but without enrolled keys and
+    /// without SMM the guest starts in setup mode, where nothing is refused.
+    fn last_resort(&self) -> Option<&'a Firmware> {
+        self.all().iter().find(|build| {
+            build.secure_boot
+                && !build.enrolled_keys
+                && !build.smm
+                && build.source.starts_with("known place: Alpine")
+        })
+    }
+
+    /// Whether a CODE image is that build.
+    pub(super) fn is_last_resort(&self, code: &str) -> bool {
+        self.last_resort().is_some_and(|build| build.code == code)
+            && self.all().iter().all(|build| self.unfit(build).is_some())
+    }
+
+    /// The host's builds with this CODE image.
+    pub(super) fn with_code(&self, code: &str) -> impl Iterator<Item = &'a Firmware> {
+        self.all().iter().filter(move |build| build.code == code)
+    }
+
+    /// Whether a CODE image is one of Secure Boot or SMM, by facts, by the table, by its name.
+    pub(super) fn is_secure(&self, code: &str) -> bool {
+        let mut known = self.with_code(code).peekable();
+        if known.peek().is_some() {
+            return !self.is_last_resort(code) && known.all(|build| build.secure_boot || build.smm);
+        }
+        match known_places::by_code_path(code) {
+            Some(build) => build.secure_boot || build.smm,
+            None => has_secure_name(code),
+        }
+    }
+
+    /// Whether a VARS template has keys enrolled.
+    pub(super) fn has_keys(&self, vars: &str) -> bool {
+        let mut known = self
+            .all()
+            .iter()
+            .filter(|build| build.vars == vars)
+            .peekable();
+        match known.peek() {
+            Some(_) => known.all(|build| build.enrolled_keys),
+            None => has_secure_name(vars),
+        }
+    }
+
+    /// Whether a CODE image or VARS template is on the host; `None` when nobody can tell.
+    pub(super) fn exists(&self, path: &str) -> Option<bool> {
+        if self
+            .all()
+            .iter()
+            .any(|build| build.code == path || build.vars == path)
+        {
+            return Some(true);
+        }
+        if let Some(file) = self.file(path) {
+            return Some(file.exists);
+        }
+        // A distribution's own path that the host's list does not have is not there; a path of
+        // the user's own may be.
+        let distribution =
+            known_places::by_code_path(path).is_some() || path.starts_with("/usr/share/");
+        (self.context.facts.firmware.is_some() && distribution).then_some(false)
+    }
+
+    /// The plain VARS template that belongs to a CODE image.
+    pub(super) fn template_for(&self, code: &str) -> Option<String> {
+        let listed = self
+            .with_code(code)
+            .find(|build| !build.enrolled_keys)
+            .map(|build| build.vars.clone());
+        let known = || {
+            let build = known_places::by_code_path(code)?;
+            (self.exists(build.vars) != Some(false)).then(|| build.vars.to_owned())
+        };
+        let beside = || {
+            let guess = sibling(code)?;
+            (self.exists(&guess) == Some(true)).then_some(guess)
+        };
+        listed.or_else(known).or_else(beside)
+    }
+
+    /// Flash size a CODE image is made for.
+    pub(super) fn size_of_code(&self, code: &str) -> Option<SizeClass> {
+        let size = self
+            .file(code)
+            .and_then(|file| file.size)
+            .or_else(|| self.with_code(code).find_map(|build| build.code_size));
+        match size {
+            // CODE is the larger part: 1.9 of 2 MiB, 3.5 of 4.
+            Some(size) if size > SizeClass::TwoMib.bytes() => Some(SizeClass::FourMib),
+            Some(_) => Some(SizeClass::TwoMib),
+            None => known_size(code).or_else(|| size_by_name(code)),
+        }
+    }
+
+    /// Flash size a VARS template or nvram file is made for.
+    pub(super) fn size_of_vars(&self, vars: &str) -> Option<SizeClass> {
+        let size = self.file(vars).and_then(|file| file.size).or_else(|| {
+            let mut builds = self.all().iter().filter(|build| build.vars == vars);
+            builds.find_map(|build| build.vars_size)
+        });
+        match size {
+            Some(size) => size_by_vars(size),
+            None => {
+                let mut builds = self.all().iter().filter(|build| build.vars == vars);
+                builds
+                    .find_map(|build| self.size_of_code(&build.code))
+                    .or_else(|| {
+                        known_places::KNOWN_BUILDS
+                            .iter()
+                            .find(|build| build.vars == vars)
+                            .and_then(|build| build.size)
+                    })
+                    .or_else(|| size_by_name(vars))
+            }
+        }
+    }
+
+    pub(super) fn size_of(&self, build: &Firmware) -> Option<SizeClass> {
+        self.size_of_code(&build.code)
+    }
+
+    /// Format of an image.
+    pub(super) fn format_of(&self, path: &str) -> ImageFormat {
+        let listed = self.all().iter().find_map(|build| {
+            if build.code == path {
+                Some(build.code_format)
+            } else {
+                (build.vars == path).then_some(build.vars_format)
+            }
+        });
+        let by_name = match path.ends_with(".qcow2") {
+            true => ImageFormat::Qcow2,
+            false => ImageFormat::Raw,
+        };
+        listed
+            .or_else(|| self.file(path).and_then(|file| file.format))
+            .unwrap_or(by_name)
+    }
+
+    /// Every build and place that was looked at, with the reason why it does not do.
+    pub(super) fn looked_at(&self) -> Vec<String> {
+        let unfit = self.all().iter().filter_map(|build| {
+            let reason = self.unfit(build)?;
+            Some(format!("{} ({}): {reason}", build.code, build.source))
+        });
+        let over = self
+            .context
+            .facts
+            .firmware_passed_over
+            .iter()
+            .map(|over| format!("{}: {}", over.place, over.reason));
+        unfit.chain(over).collect()
+    }
+}
+
+/// Flash size by the size of a variable store: 128 KiB go with 2 MiB, 528 KiB with 4 MiB.
+pub(super) fn size_by_vars(size: u64) -> Option<SizeClass> {
+    match size {
+        131_072 => Some(SizeClass::TwoMib),
+        540_672 => Some(SizeClass::FourMib),
+        _ => None,
+    }
+}
+
+/// The variable store beside a CODE image, by the names people and distributions use.
+pub(super) fn sibling(code: &str) -> Option<String> {
+    let (directory, name) = code.rsplit_once('/')?;
+    let vars = if name.contains("CODE") {
+        name.replace("CODE", "VARS")
+    } else if name.contains("code") {
+        name.replace("code", "vars")
+    } else {
+        return None;
+    };
+    Some(format!("{directory}/{vars}"))
+}
+
+/// The size by the table, where all distributions with this path agree on it.
+fn known_size(code: &str) -> Option<SizeClass> {
+    let mut sizes = known_places::all_by_code_path(code).map(|build| build.size);
+    let first = sizes.next()??;
+    sizes.all(|size| size == Some(first)).then_some(first)
+}
+
+fn size_by_name(path: &str) -> Option<SizeClass> {
+    let name = path.rsplit('/').next().unwrap_or(path).to_lowercase();
+    name.contains("4m").then_some(SizeClass::FourMib)
+}
+
+fn has_secure_name(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path).to_lowercase();
+    ["secboot", "secure", ".ms.", "-ms-", "snakeoil"]
+        .iter()
+        .any(|word| name.contains(word))
+}

@@ -1,0 +1,196 @@
+//! The domain's own nvram file: kept, unless it does not fit the build.
+
+use super::Choice;
+use super::build::{Builds, size_by_vars};
+use super::os::Os;
+use crate::document::Document;
+use crate::host::ImageFormat;
+use crate::host::known_places::SizeClass;
+
+/// A new path for the nvram file, and why.
+pub(super) struct NewNvram {
+    pub(super) path: String,
+    pub(super) reason: String,
+}
+
+/// Where libvirt's system daemon puts the nvram file of a domain that names none.
+pub(super) fn default_path(document: &Document<'_>, os: &Os<'_>) -> Option<String> {
+    let name = document.text_at(&["name"])?;
+    let uefi = os.loader.is_some() || os.firmware == Some("efi");
+    (os.nvram.is_none() && uefi && !name.contains('/'))
+        .then(|| format!("/var/lib/libvirt/qemu/nvram/{name}_VARS.fd"))
+}
+
+/// The path the nvram file has to change to, when it has to.
+pub(super) fn follow(
+    document: &Document<'_>,
+    os: &Os<'_>,
+    builds: &Builds<'_>,
+    choice: &Choice,
+) -> Result<Option<NewNvram>, String> {
+    let default = default_path(document, os);
+    let Some(path) = os.nvram.or(default.as_deref()) else {
+        return match os.nvram_elsewhere {
+            Some(kind)
+                if !choice.reason.is_empty() && changes_size(os, builds, choice).is_some() =>
+            {
+                Err(format!(
+                    "the nvram is a {kind} volume, and its size has to change with the build; change <nvram> first"
+                ))
+            }
+            _ => Ok(None),
+        };
+    };
+    let file = builds.file(path).filter(|file| file.exists);
+    // What is there counts more than what the old loader's name says.
+    if let Some((size, wanted)) = file
+        .and_then(|file| size_by_vars(file.size?))
+        .zip(choice.size)
+    {
+        if size != wanted {
+            let harm = match wanted {
+                SizeClass::FourMib => "the guest would run and never save a variable",
+                SizeClass::TwoMib => "the guest would not start",
+            };
+            return Ok(Some(NewNvram::instead_of(
+                path,
+                choice,
+                builds,
+                &format!("the nvram file {path} is for {size} builds: with this one {harm}"),
+            )));
+        }
+        if file
+            .and_then(|file| file.format)
+            .is_none_or(|format| format == choice.vars_format)
+        {
+            return Ok(None);
+        }
+    }
+    if let Some(format) = file
+        .and_then(|file| file.format)
+        .filter(|format| *format != choice.vars_format)
+    {
+        let convert = format!(
+            "to keep its variables: qemu-img convert -f {format} -O {} {path} NEW",
+            choice.vars_format
+        );
+        return Ok(Some(NewNvram::instead_of(
+            path,
+            choice,
+            builds,
+            &format!(
+                "the nvram file {path} is {format}, the new build's are {} ({convert})",
+                choice.vars_format
+            ),
+        )));
+    }
+    if os.nvram.is_none() || choice.reason.is_empty() {
+        return Ok(None);
+    }
+    Ok(
+        changes_size(os, builds, choice)
+            .map(|why| NewNvram::instead_of(path, choice, builds, &why)),
+    )
+}
+
+/// Why the old nvram file cannot fit the new build, by what is known of both builds.
+fn changes_size(os: &Os<'_>, builds: &Builds<'_>, choice: &Choice) -> Option<String> {
+    let old = os.loader?;
+    let old_size = builds
+        .size_of_code(old)
+        .or_else(|| os.template.and_then(|vars| builds.size_of_vars(vars)));
+    if let Some((old, new)) = old_size.zip(choice.size)
+        && old != new
+    {
+        return Some(format!(
+            "the nvram file was made for a {old} build, this is one of {new}"
+        ));
+    }
+    let old_format = match os.nvram_format {
+        Some("qcow2") => ImageFormat::Qcow2,
+        Some(_) => ImageFormat::Raw,
+        None => os
+            .template
+            .map_or(ImageFormat::Raw, |vars| builds.format_of(vars)),
+    };
+    (old_format != choice.vars_format).then(|| {
+        format!(
+            "the nvram file was made as {old_format}, this build's are {}",
+            choice.vars_format
+        )
+    })
+}
+
+impl NewNvram {
+    fn instead_of(path: &str, choice: &Choice, builds: &Builds<'_>, why: &str) -> NewNvram {
+        let new = new_path(path, choice, |path| {
+            builds.file(path).is_some_and(|file| file.exists)
+        });
+        NewNvram {
+            reason: format!("{why}; {new} is made from the template at the next start"),
+            path: new,
+        }
+    }
+}
+
+/// `vm_VARS.fd` → `vm_VARS_4M.fd`, `vm_VARS_4M.qcow2`; a number where that is taken.
+fn new_path(path: &str, choice: &Choice, taken: impl Fn(&str) -> bool) -> String {
+    let stem = ["fd", "qcow2", "bin", "raw", "img"]
+        .iter()
+        .find_map(|extension| path.strip_suffix(extension)?.strip_suffix('.'))
+        .unwrap_or(path);
+    let stem = ["_2M", "_4M"]
+        .iter()
+        .find_map(|size| stem.strip_suffix(size))
+        .unwrap_or(stem);
+    let size = match choice.size {
+        Some(SizeClass::TwoMib) => "_2M",
+        Some(SizeClass::FourMib) => "_4M",
+        None => "_new",
+    };
+    let extension = match choice.vars_format {
+        ImageFormat::Raw => "fd",
+        ImageFormat::Qcow2 => "qcow2",
+    };
+    let first = format!("{stem}{size}.{extension}");
+    if first != path && !taken(&first) {
+        return first;
+    }
+    (2u32..)
+        .map(|n| format!("{stem}{size}-{n}.{extension}"))
+        .find(|candidate| candidate != path && !taken(candidate))
+        .unwrap_or(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_nvram_file_is_named_after_the_old_one() {
+        let choice = |size, vars_format| Choice {
+            code: String::new(),
+            code_format: vars_format,
+            vars: String::new(),
+            vars_format,
+            size,
+            reason: String::new(),
+        };
+        let four = choice(Some(SizeClass::FourMib), ImageFormat::Raw);
+        let four_qcow2 = choice(Some(SizeClass::FourMib), ImageFormat::Qcow2);
+        let two = choice(Some(SizeClass::TwoMib), ImageFormat::Raw);
+        for (old, choice, new) in [
+            ("/n/vm_VARS.fd", &four, "/n/vm_VARS_4M.fd"),
+            ("/n/vm_VARS_4M.fd", &two, "/n/vm_VARS_2M.fd"),
+            ("/n/vm_VARS.fd", &four_qcow2, "/n/vm_VARS_4M.qcow2"),
+            ("/n/vm_VARS_4M.fd", &four, "/n/vm_VARS_4M-2.fd"),
+            ("/n/vm", &four, "/n/vm_4M.fd"),
+        ] {
+            assert_eq!(new_path(old, choice, |_| false), new);
+        }
+        assert_eq!(
+            new_path("/n/a.fd", &four, |path| path == "/n/a_4M.fd"),
+            "/n/a_4M-2.fd"
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! `<os>` as the firmware pass reads it.
+
+use roxmltree::Node;
+
+use crate::document::{Document, child, children, text_of};
+
+/// What a definition says about firmware.
+#[derive(Debug, Default)]
+pub(super) struct Os<'d> {
+    /// `<os firmware=…>`.
+    pub(super) firmware: Option<&'d str>,
+    secure_boot: Option<bool>,
+    enrolled_keys: Option<bool>,
+    /// Path of the CODE image.
+    pub(super) loader: Option<&'d str>,
+    /// `<loader type=…>`.
+    pub(super) loader_type: Option<&'d str>,
+    /// `<loader secure=…>`.
+    pub(super) secure: Option<&'d str>,
+    /// `<loader stateless=…>`.
+    pub(super) stateless: Option<&'d str>,
+    /// `<loader format=…>`.
+    pub(super) loader_format: Option<&'d str>,
+    /// `<nvram template=…>`.
+    pub(super) template: Option<&'d str>,
+    /// `<nvram templateFormat=…>`.
+    pub(super) template_format: Option<&'d str>,
+    /// `<nvram format=…>`.
+    pub(super) nvram_format: Option<&'d str>,
+    /// Path of the domain's own nvram file.
+    pub(super) nvram: Option<&'d str>,
+    /// The path stands in `<nvram type='file'><source file=…>`.
+    pub(super) nvram_in_source: bool,
+    /// `<nvram type=…>` other than `file`: a block device or a network volume.
+    pub(super) nvram_elsewhere: Option<&'d str>,
+}
+
+impl<'d> Os<'d> {
+    pub(super) fn read(document: &'d Document<'_>) -> Os<'d> {
+        let Some(os) = document.find(&["os"]) else {
+            return Os::default();
+        };
+        let loader = child(os, "loader");
+        let nvram = child(os, "nvram");
+        let of =
+            |node: Option<Node<'d, '_>>, name: &str| node.and_then(|node| node.attribute(name));
+        let source = nvram.and_then(|nvram| child(nvram, "source"));
+        Os {
+            firmware: os.attribute("firmware"),
+            secure_boot: feature(os, "secure-boot"),
+            enrolled_keys: feature(os, "enrolled-keys"),
+            loader: loader.and_then(text_of),
+            loader_type: of(loader, "type"),
+            secure: of(loader, "secure"),
+            stateless: of(loader, "stateless"),
+            loader_format: of(loader, "format"),
+            template: of(nvram, "template"),
+            template_format: of(nvram, "templateFormat"),
+            nvram_format: of(nvram, "format"),
+            nvram: nvram
+                .and_then(text_of)
+                .or_else(|| source.and_then(|source| source.attribute("file"))),
+            nvram_in_source: source.is_some(),
+            nvram_elsewhere: of(nvram, "type").filter(|kind| *kind != "file"),
+        }
+    }
+
+    /// The features demand Secure Boot or enrolled keys.
+    pub(super) fn demands_secure_boot(&self) -> bool {
+        self.secure == Some("yes")
+            || self.secure_boot == Some(true)
+            || self.enrolled_keys == Some(true)
+    }
+
+    /// The features rule Secure Boot out. That keys are not enrolled is not enough: libvirt then
+    /// takes the Secure Boot build with an empty variable store (measured with 11.3).
+    pub(super) fn refuses_secure_boot(&self) -> bool {
+        self.secure_boot == Some(false)
+    }
+}
+
+fn feature(os: Node<'_, '_>, name: &str) -> Option<bool> {
+    let firmware = child(os, "firmware")?;
+    // libvirt takes the last of two.
+    let feature = children(firmware, "feature")
+        .filter(|feature| feature.attribute("name") == Some(name))
+        .last()?;
+    Some(feature.attribute("enabled") == Some("yes"))
+}

@@ -1,0 +1,129 @@
+//! What passes ask of a domain, in one place.
+
+use crate::document::{Document, qemu};
+use crate::host::{Emulator, Facts, Version};
+
+/// The machine types a pass tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Machine {
+    /// Intel Q35 chipset, PCI Express.
+    Q35,
+    /// Intel 440FX chipset, PCI.
+    I440fx,
+    /// Anything else (`microvm`, `isapc`, …).
+    Other,
+}
+
+/// What is known of the QEMU that will run a domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QemuVersion {
+    /// The emulator's own version.
+    Exactly(Version),
+    /// The machine type exists since this version, so QEMU is no older.
+    AtLeast(Version),
+    /// Nothing.
+    Unknown,
+}
+
+/// Why a domain is none of the passes' business; `None` when it is a QEMU guest for x86_64.
+pub fn not_ours(document: &Document<'_>) -> Option<String> {
+    let kind = document.root().attribute("type").unwrap_or("kvm");
+    if !matches!(kind, "kvm" | "qemu") {
+        return Some(format!("a '{kind}' domain; this pass is for QEMU guests"));
+    }
+    let os = document.text_at(&["os", "type"]).unwrap_or("hvm");
+    if os != "hvm" {
+        return Some(format!("the guest type is '{os}', not 'hvm'"));
+    }
+    let arch = document
+        .attribute(&["os", "type"], "arch")
+        .unwrap_or("x86_64");
+    (arch != "x86_64").then(|| format!("an {arch} guest; this pass is for x86_64"))
+}
+
+/// The machine type as written; libvirt takes `pc` where there is none.
+pub fn machine_name<'d>(document: &'d Document<'_>) -> &'d str {
+    document
+        .attribute(&["os", "type"], "machine")
+        .unwrap_or("pc")
+}
+
+/// The family of the machine type.
+pub fn machine(document: &Document<'_>) -> Machine {
+    family(machine_name(document))
+}
+
+/// The family of a machine type name.
+pub fn family(name: &str) -> Machine {
+    if name == "q35" || name.starts_with("pc-q35-") {
+        Machine::Q35
+    } else if name == "pc" || name.starts_with("pc-i440fx-") {
+        Machine::I440fx
+    } else {
+        Machine::Other
+    }
+}
+
+/// The emulator that will run the domain: the one it names, else the first for x86_64.
+pub fn emulator<'f>(document: &Document<'_>, facts: &'f Facts) -> Option<&'f Emulator> {
+    let named = document.text_at(&["devices", "emulator"]);
+    let of_name = facts
+        .emulators
+        .iter()
+        .find(|emulator| Some(emulator.path.as_str()) == named);
+    of_name.or_else(|| {
+        facts
+            .emulators
+            .iter()
+            .find(|emulator| emulator.arch == "x86_64" || emulator.arch.is_empty())
+    })
+}
+
+/// The version of that emulator, or what the machine type says about it.
+pub fn qemu_version(document: &Document<'_>, facts: &Facts) -> QemuVersion {
+    if let Some(version) = emulator(document, facts).and_then(|emulator| emulator.version) {
+        return QemuVersion::Exactly(version);
+    }
+    let versioned = machine_name(document)
+        .strip_prefix("pc-q35-")
+        .or_else(|| machine_name(document).strip_prefix("pc-i440fx-"));
+    match versioned.and_then(|version| version.parse().ok()) {
+        Some(version) => QemuVersion::AtLeast(version),
+        None => QemuVersion::Unknown,
+    }
+}
+
+/// Maximum number of vCPUs: the text of `<vcpu>`, 1 where there is none; `None` when unreadable.
+pub fn vcpus(document: &Document<'_>) -> Option<u32> {
+    match document.find(&["vcpu"]) {
+        Some(vcpu) => vcpu.text().unwrap_or_default().trim().parse().ok(),
+        None => Some(1),
+    }
+}
+
+/// Threads per core of the guest: 1 where no topology says otherwise.
+pub fn threads(document: &Document<'_>) -> u32 {
+    document
+        .attribute(&["cpu", "topology"], "threads")
+        .and_then(|threads| threads.parse().ok())
+        .unwrap_or(1)
+}
+
+/// The value of the `-cpu` argument QEMU obeys, when there is one.
+pub fn cpu_argument<'d>(document: &'d Document<'_>) -> Option<&'d str> {
+    qemu::last(document.root(), "cpu").map(|group| group.value())
+}
+
+/// Whether a CPU vendor's processors need `topoext` to show threads (Hygon makes AMD designs).
+pub fn is_amd(vendor: &str) -> bool {
+    matches!(vendor, "AuthenticAMD" | "HygonGenuine")
+}
+
+/// The `<cpu mode>` for a domain that has none: what runs under its domain type.
+pub fn default_cpu_mode(document: &Document<'_>) -> &'static str {
+    match document.root().attribute("type") {
+        // host-passthrough needs KVM; under TCG QEMU offers 'max' (libvirt 7.1).
+        Some("qemu") => "maximum",
+        _ => "host-passthrough",
+    }
+}

@@ -1,0 +1,172 @@
+//! The passes, in the order they run.
+//!
+//! A pass is a pure function of document, host facts and settings: it answers with a merge patch
+//! and the reason for it, or says why it does not apply or cannot decide. It never probes
+//! anything and never edits text.
+
+mod applesmc;
+mod cpu_override;
+mod firmware;
+pub mod guest;
+mod hotplug;
+mod idset;
+pub mod settings;
+mod topoext;
+mod topology;
+
+use crate::document::Document;
+use crate::host::Facts;
+use crate::merge::Patch;
+pub use firmware::files as firmware_files;
+use settings::{Setting, Settings};
+
+/// What a pass decides from.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The host that is to run the domain.
+    pub facts: &'a Facts,
+    /// What the user asked for.
+    pub settings: &'a Settings,
+    /// The domain is new, made from the template: nothing in it is a user's decision yet.
+    pub template: bool,
+}
+
+/// The answer of a pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// This has to hold. Whether it does already is found out by merging.
+    Ensure(Ensure),
+    /// The pass has nothing to say about this domain on this host.
+    NotApplicable(String),
+    /// The pass cannot decide, or cannot have what it must have; the run stops.
+    Blocked {
+        /// Why, and what to do about it.
+        reason: String,
+        /// What was tried.
+        notes: Vec<String>,
+    },
+}
+
+impl Outcome {
+    /// Blocked, with nothing to add.
+    pub fn blocked(reason: impl Into<String>) -> Outcome {
+        Outcome::Blocked {
+            reason: reason.into(),
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// What has to hold, and the words for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ensure {
+    /// The merge patch.
+    pub patch: Patch,
+    /// Why the document changes, when it does.
+    pub reason: String,
+    /// What holds already, when it does not.
+    pub satisfied: String,
+    /// Sentences the user should read in either case.
+    pub notes: Vec<String>,
+}
+
+impl Ensure {
+    /// A patch with its reasons and no notes.
+    pub fn new(patch: Patch, reason: impl Into<String>, satisfied: impl Into<String>) -> Self {
+        Ensure {
+            patch,
+            reason: reason.into(),
+            satisfied: satisfied.into(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Adds notes.
+    #[must_use]
+    pub fn noting(mut self, notes: impl IntoIterator<Item = String>) -> Self {
+        self.notes.extend(notes);
+        self
+    }
+}
+
+impl From<Ensure> for Outcome {
+    fn from(ensure: Ensure) -> Self {
+        Outcome::Ensure(ensure)
+    }
+}
+
+/// Which facts a pass reads, so that a run gathers no others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Processor.
+    pub cpu: bool,
+    /// Firmware builds and the files the domain names.
+    pub firmware: bool,
+    /// Emulators and their versions.
+    pub emulators: bool,
+    /// Memory, KVM.
+    pub machine: bool,
+}
+
+impl Needs {
+    /// What either needs.
+    #[must_use]
+    pub fn and(self, other: Needs) -> Needs {
+        Needs {
+            cpu: self.cpu || other.cpu,
+            firmware: self.firmware || other.firmware,
+            emulators: self.emulators || other.emulators,
+            machine: self.machine || other.machine,
+        }
+    }
+}
+
+/// One pass.
+#[derive(Debug)]
+pub struct Pass {
+    /// Its name, as in `--pass`.
+    pub name: &'static str,
+    /// What it ensures, in one line.
+    pub summary: &'static str,
+    /// Its source file, whose header explains it.
+    pub source: &'static str,
+    /// The facts it reads.
+    pub needs: Needs,
+    /// The settings it understands.
+    pub settings: &'static [Setting],
+    /// The decision.
+    pub run: fn(&Document<'_>, &Context<'_>) -> Outcome,
+}
+
+/// All passes, in the only order they run in.
+pub const PASSES: &[Pass] = &[
+    // First: everything else can be looked at on a machine that starts.
+    firmware::PASS,
+    // Before topoext and cpu-override, which ask how many threads a core has.
+    topology::PASS,
+    // Before cpu-override, which carries topoext along.
+    topoext::PASS,
+    applesmc::PASS,
+    hotplug::PASS,
+    // Last: its -cpu hides <cpu>, and it notes what the passes before put there in vain.
+    cpu_override::PASS,
+];
+
+/// The pass of this name.
+pub fn find(name: &str) -> Option<&'static Pass> {
+    PASSES.iter().find(|pass| pass.name == name)
+}
+
+/// The explanation at the head of a pass's source file.
+pub fn explanation(source: &str) -> String {
+    source
+        .lines()
+        .take_while(|line| line.starts_with("//!"))
+        .map(|line| {
+            line.trim_start_matches("//!")
+                .strip_prefix(' ')
+                .unwrap_or_default()
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
+}

@@ -1,0 +1,455 @@
+//! Give macOS a processor topology it boots with.
+//!
+//! **Ensures** one socket, one die, a power of two of cores and one or two threads per core, with
+//! `<vcpu>` as their product. Whatever else counts vCPUs follows: `current`, `<vcpus>`, pins,
+//! schedulers and the only NUMA cell; what cannot follow blocks the pass.
+//! **Why.** XNU takes the cores of a package from CPUID leaf 4, where QEMU rounds up to a power
+//! of two: with 6, 10 or 12 cores macOS hangs early. libvirt refuses a topology whose product is
+//! not `<vcpu>`, and drops pins of vCPUs that are not there in silence.
+//! **How many.** A valid topology stays. Otherwise the valid count closest to the present one
+//! (the smaller of two) that leaves the host two threads, never less than two; on the template
+//! the most of those, up to the 64 that XNU knows. `--vcpus` asks for a count.
+//! **Leaves alone** a valid topology, and `cpuset`.
+//!
+//! ```xml,before
+//! <vcpu placement='static'>6</vcpu>
+//! <cputune>
+//!   <vcpupin vcpu='0' cpuset='0'/>
+//!   <vcpupin vcpu='5' cpuset='5'/>
+//! </cputune>
+//! ```
+//! ```xml,after
+//! <vcpu placement='static'>4</vcpu>
+//! <cputune>
+//!   <vcpupin vcpu='0' cpuset='0'/>
+//! </cputune>
+//! <cpu>
+//!   <topology sockets='1' dies='1' cores='2' threads='2'/>
+//! </cpu>
+//! ```
+
+use roxmltree::Node;
+
+use super::settings::{Setting, one_of};
+use super::{Context, Ensure, Needs, Outcome, Pass, guest, idset};
+use crate::document::{Document, child, children};
+use crate::host::Cpu;
+use crate::merge::{Op, Patch};
+
+/// The pass.
+pub const PASS: Pass = Pass {
+    name: "topology",
+    summary: "a count and topology of vCPUs that macOS boots and the host can carry",
+    source: include_str!("topology.rs"),
+    needs: Needs {
+        cpu: true,
+        firmware: false,
+        emulators: false,
+        machine: false,
+    },
+    settings: SETTINGS,
+    run,
+};
+
+const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "topology.vcpus",
+        values: "N",
+        about: "ask for this many vCPUs (option --vcpus)",
+        check: bootable,
+    },
+    Setting {
+        key: "topology.threads",
+        values: "1|2",
+        about: "threads per core",
+        check: |value| one_of(value, &["1", "2"]),
+    },
+];
+
+/// `MAX_CPUS` of XNU on x86_64.
+const XNU_MAX: u32 = 64;
+
+fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
+    if let Some(reason) = guest::not_ours(document) {
+        return Outcome::NotApplicable(reason);
+    }
+    let Some(present) = guest::vcpus(document) else {
+        return Outcome::blocked("the text of <vcpu> is not a number".to_owned());
+    };
+    let topology = document.find(&["cpu", "topology"]);
+    let valid = topology.and_then(|topology| valid_threads(topology, present));
+    let settings = context.settings;
+
+    let host = host_threads(&context.facts.cpu);
+    let (count, why) = match (settings.number("topology.vcpus"), valid, host) {
+        (Some(count), ..) => (count, format!("{count} vCPUs were asked for")),
+        (None, Some(_), _) if !context.template => (present, String::new()),
+        (None, _, None) => {
+            return Outcome::blocked(
+                "the number of host threads is unknown; ask for a count with --vcpus".to_owned(),
+            );
+        }
+        (None, _, Some(host)) if context.template => (
+            largest(host),
+            match host {
+                ..=3 => format!("the host has {host} threads"),
+                _ => format!("the host has {host} threads, and 2 stay its own"),
+            },
+        ),
+        (None, _, Some(host)) => closest(present, host, topology.is_some()),
+    };
+    let threads = threads_per_core(count, topology, valid, context);
+    if let Some(threads) = valid
+        && count == present
+        && settings
+            .number("topology.threads")
+            .is_none_or(|wanted| wanted == threads)
+    {
+        return satisfied(document, present, threads);
+    }
+    change(document, present, count, threads, why, host)
+}
+
+/// The power-of-two counts a host carries: two threads stay the host's own, a guest gets two.
+fn carried(host: u32) -> u32 {
+    host.saturating_sub(2).clamp(2, XNU_MAX)
+}
+
+fn largest(host: u32) -> u32 {
+    // At least 2, so there is a highest bit.
+    1 << carried(host).ilog2()
+}
+
+fn closest(present: u32, host: u32, has_topology: bool) -> (u32, String) {
+    let limit = carried(host);
+    let best = (1..=XNU_MAX.ilog2())
+        .map(|bit| 1u32 << bit)
+        .filter(|count| *count <= limit)
+        .min_by_key(|count| count.abs_diff(present))
+        .unwrap_or(2);
+    let why = if !present.is_power_of_two() {
+        format!("macOS does not boot with {present} vCPUs; {best} is the closest count")
+    } else if best < present {
+        format!("{present} vCPUs would leave the host's {host} threads nothing")
+    } else if has_topology {
+        "macOS boots on one socket and one die, with a power of two of cores".to_owned()
+    } else {
+        "without a topology every vCPU is a socket of its own; macOS boots on one".to_owned()
+    };
+    (best, why)
+}
+
+/// The host's online threads.
+fn host_threads(cpu: &Cpu) -> Option<u32> {
+    let listed: usize = cpu.siblings.iter().map(Vec::len).sum();
+    if listed > 0 {
+        return u32::try_from(listed).ok();
+    }
+    [cpu.sockets, cpu.dies.or(Some(1)), cpu.cores, cpu.threads]
+        .into_iter()
+        .try_fold(1u32, |product, factor| product.checked_mul(factor?))
+        .filter(|threads| *threads > 0)
+}
+
+/// Threads per core of a topology XNU boots with; `None` when it is none.
+fn valid_threads(topology: Node<'_, '_>, vcpus: u32) -> Option<u32> {
+    let number = |name: &str, default: Option<u32>| match topology.attribute(name) {
+        Some(text) => text.parse::<u32>().ok(),
+        None => default,
+    };
+    let one_package = number("sockets", None)? == 1
+        && number("dies", Some(1))? == 1
+        && number("clusters", Some(1))? == 1;
+    let (cores, threads) = (number("cores", None)?, number("threads", None)?);
+    let fits = cores.is_power_of_two()
+        && matches!(threads, 1 | 2)
+        && cores.checked_mul(threads) == Some(vcpus);
+    (one_package && fits).then_some(threads)
+}
+
+/// What was asked for, what the domain has, or what the host has.
+fn threads_per_core(
+    count: u32,
+    topology: Option<Node<'_, '_>>,
+    valid: Option<u32>,
+    context: &Context<'_>,
+) -> u32 {
+    let own = topology.filter(|topology| topology.attribute("cores") != Some("1"));
+    let stated = own
+        .and_then(|topology| topology.attribute("threads"))
+        .and_then(|threads| threads.parse().ok())
+        .filter(|threads| matches!(threads, 1 | 2));
+    let host = || context.facts.cpu.threads.map(|threads| threads.clamp(1, 2));
+    let threads = context
+        .settings
+        .number("topology.threads")
+        .or(if context.template {
+            None
+        } else {
+            valid.or(stated)
+        })
+        .or_else(host)
+        .unwrap_or(1);
+    threads.min(count)
+}
+
+fn satisfied(document: &Document<'_>, count: u32, threads: u32) -> Outcome {
+    let patch = Patch::new("topology", "<domain/>");
+    let mut ensure = Ensure::new(patch, "", shape(count, threads));
+    if let Some(stray) = stray_pin(document, count) {
+        ensure.notes.push(stray);
+    }
+    ensure.into()
+}
+
+fn shape(count: u32, threads: u32) -> String {
+    let cores = count / threads.max(1);
+    let core = if cores == 1 { "core" } else { "cores" };
+    match threads {
+        1 => format!("{cores} {core}, one thread each"),
+        _ => format!("{cores} {core} with 2 threads each"),
+    }
+}
+
+fn stray_pin(document: &Document<'_>, count: u32) -> Option<String> {
+    let pin = beyond(document, "vcpupin", "vcpu", count).next()?;
+    Some(format!(
+        "line {}: libvirt drops this vcpupin in silence, there is no vCPU {}",
+        document.position(pin.range().start).line,
+        pin.attribute("vcpu").unwrap_or_default(),
+    ))
+}
+
+fn change(
+    document: &Document<'_>,
+    present: u32,
+    count: u32,
+    threads: u32,
+    why: String,
+    host: Option<u32>,
+) -> Outcome {
+    let topology = document.find(&["cpu", "topology"]);
+    let has = |name: &str| topology.is_some_and(|topology| topology.attribute(name).is_some());
+    let mut patch = Patch::new("topology", include_str!("../../patches/topology.xml"))
+        .with("vcpus", count.to_string())
+        .with("cores", (count / threads).to_string())
+        .with("threads", threads.to_string())
+        .with_option("dies", (topology.is_none() || has("dies")).then_some("1"))
+        .with_option("clusters", has("clusters").then_some("1"));
+
+    let mut notes = Vec::new();
+    let mut follow = || -> Result<(), String> {
+        let current = follow_vcpus(document, &mut patch, present, count)?;
+        patch.values.insert("current".to_owned(), current);
+        follow_tuning(document, &mut patch, count)?;
+        follow_numa(document, &mut patch, present, count)
+    };
+    if let Err(reason) = follow() {
+        return Outcome::blocked(reason);
+    }
+    if let Some(host) = host.filter(|host| count > *host) {
+        notes.push(format!(
+            "the host has {host} threads; {count} vCPUs will share them"
+        ));
+    }
+    if count > present && beyond(document, "vcpupin", "vcpu", 0).next().is_some() {
+        notes.push(format!("the vCPUs {present} to {} have no pin", count - 1));
+    }
+    let change = match present == count {
+        true => shape(count, threads),
+        false => format!("{present} → {count} vCPUs: {}", shape(count, threads)),
+    };
+    let reason = if why.is_empty() {
+        change
+    } else {
+        format!("{change}; {why}")
+    };
+    Ensure::new(patch, reason, shape(count, threads))
+        .noting(notes)
+        .into()
+}
+
+/// `<vcpus>` gets entries for exactly the new count; the new `current` is what is enabled then.
+fn follow_vcpus(
+    document: &Document<'_>,
+    patch: &mut Patch,
+    present: u32,
+    count: u32,
+) -> Result<Option<String>, String> {
+    let current = document
+        .attribute(&["vcpu"], "current")
+        .and_then(|current| current.trim().parse::<u32>().ok());
+    let kept = |current: u32| (current < count).then(|| current.to_string());
+    let Some(list) = document.find(&["vcpus"]) else {
+        return Ok(current.and_then(kept));
+    };
+    let entries: Vec<Node<'_, '_>> = children(list, "vcpu").collect();
+    if count > present
+        && entries
+            .iter()
+            .any(|entry| entry.attribute("order").is_some())
+    {
+        return Err(format!(
+            "<vcpus> orders its vCPUs by hand; add the vCPUs {present} to {} to it first",
+            count - 1
+        ));
+    }
+    let id = |entry: &Node<'_, '_>| entry.attribute("id").and_then(|id| id.parse::<u32>().ok());
+    let enabled = entries
+        .iter()
+        .filter(|entry| id(entry).is_some_and(|id| id < count))
+        .filter(|entry| entry.attribute("enabled") != Some("no"))
+        .count();
+    for entry in entries
+        .iter()
+        .filter(|entry| id(entry).is_some_and(|id| id >= count))
+    {
+        let id = entry.attribute("id").unwrap_or_default();
+        patch.add(&["vcpus"], Op::Remove, element("vcpu", &[("id", id)]));
+    }
+    for id in present..count {
+        let id = id.to_string();
+        let attributes = [
+            ("id", id.as_str()),
+            ("enabled", "yes"),
+            ("hotpluggable", "no"),
+        ];
+        patch.add(&["vcpus"], Op::Merge, element("vcpu", &attributes));
+    }
+    let enabled = enabled + (present..count).len();
+    Ok(u32::try_from(enabled).ok().and_then(kept))
+}
+
+/// Pins of vCPUs that go, go; scheduler sets shrink.
+fn follow_tuning(document: &Document<'_>, patch: &mut Patch, count: u32) -> Result<(), String> {
+    for pin in beyond(document, "vcpupin", "vcpu", count) {
+        let vcpu = pin.attribute("vcpu").unwrap_or_default();
+        patch.add(
+            &["cputune"],
+            Op::Remove,
+            element("vcpupin", &[("vcpu", vcpu)]),
+        );
+    }
+    for name in ["vcpusched", "cachetune", "memorytune"] {
+        for tune in beyond(document, name, "vcpus", count) {
+            let line = document.position(tune.range().start).line;
+            let vcpus = tune.attribute("vcpus").unwrap_or_default();
+            if name != "vcpusched" {
+                return Err(format!(
+                    "<{name} vcpus='{vcpus}'> in line {line} names vCPUs beyond {}; change it first",
+                    count - 1
+                ));
+            }
+            patch.add(&["cputune"], Op::Remove, element(name, &[("vcpus", vcpus)]));
+            let mut set = idset::parse(vcpus).unwrap_or_default();
+            set.retain(|id| *id < count);
+            if !set.is_empty() {
+                let mut kept = element(name, &[("vcpus", &idset::format(&set))]);
+                for attribute in tune.attributes().filter(|one| one.name() != "vcpus") {
+                    let (name, value) = (attribute.name().to_owned(), attribute.value().to_owned());
+                    kept.attributes.insert(name, value);
+                }
+                patch.add(&["cputune"], Op::Append, kept);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The only NUMA cell has all vCPUs; of several, each keeps those that stay.
+fn follow_numa(
+    document: &Document<'_>,
+    patch: &mut Patch,
+    present: u32,
+    count: u32,
+) -> Result<(), String> {
+    let Some(numa) = document.find(&["cpu", "numa"]) else {
+        return Ok(());
+    };
+    let cells: Vec<Node<'_, '_>> = children(numa, "cell").collect();
+    for (index, cell) in cells.iter().enumerate() {
+        let Some(mut set) = cell.attribute("cpus").and_then(idset::parse) else {
+            continue;
+        };
+        if count > present && cells.len() > 1 {
+            return Err(format!(
+                "{} NUMA cells share the vCPUs; say in <numa> which gets the vCPUs {present} to {}",
+                cells.len(),
+                count - 1
+            ));
+        }
+        if count > present {
+            set.extend(present..count);
+        }
+        set.retain(|id| *id < count);
+        let id = cell.attribute("id");
+        if set.is_empty() {
+            return Err(format!(
+                "the NUMA cell {} would have no vCPU left; change <numa> first",
+                id.map_or(index.to_string(), str::to_owned)
+            ));
+        }
+        if Some(&set) == cell.attribute("cpus").and_then(idset::parse).as_ref() {
+            continue;
+        }
+        let set = idset::format(&set);
+        let mut attributes = vec![("cpus", set.as_str())];
+        match id {
+            Some(id) => attributes.insert(0, ("id", id)),
+            None if cells.len() == 1 => {}
+            None => {
+                return Err(
+                    "the NUMA cells have no id to tell them apart; add id='0', id='1', … first"
+                        .to_owned(),
+                );
+            }
+        }
+        patch.add(&["cpu", "numa"], Op::Merge, element("cell", &attributes));
+    }
+    Ok(())
+}
+
+/// The children of `<cputune>` called `name` whose `attribute` names a vCPU at or beyond `count`.
+fn beyond<'a>(
+    document: &'a Document<'_>,
+    name: &'a str,
+    attribute: &'a str,
+    count: u32,
+) -> impl Iterator<Item = Node<'a, 'a>> + 'a {
+    let tuning = child(document.root(), "cputune");
+    tuning
+        .into_iter()
+        .flat_map(move |tuning| children(tuning, name))
+        .filter(move |node| {
+            node.attribute(attribute)
+                .and_then(idset::parse)
+                .is_some_and(|set| set.range(count..).next().is_some())
+        })
+}
+
+fn element(name: &str, attributes: &[(&str, &str)]) -> xmltree::Element {
+    let mut element = xmltree::Element::new(name);
+    for (name, value) in attributes {
+        element
+            .attributes
+            .insert((*name).to_owned(), (*value).to_owned());
+    }
+    element
+}
+
+/// XNU takes the cores of a package from CPUID leaf 4, where QEMU rounds up to a power of two.
+fn bootable(value: &str) -> Result<(), String> {
+    match value.trim().parse::<u32>() {
+        Err(_) => Err("it is a number".to_owned()),
+        Ok(0) => Err("a guest has at least 1 vCPU".to_owned()),
+        Ok(count) if count > XNU_MAX => Err(format!("macOS knows at most {XNU_MAX} processors")),
+        Ok(count) if count.is_power_of_two() => Ok(()),
+        Ok(count) => {
+            let above = count.next_power_of_two();
+            Err(format!(
+                "macOS boots with a power of two only; the nearest are {} and {above}",
+                above / 2
+            ))
+        }
+    }
+}

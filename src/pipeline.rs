@@ -1,0 +1,238 @@
+//! Runs passes and patches over a definition, one after the other.
+//!
+//! Text in, [`Plan`] out: the new text, and for each step a verdict with its reason. Nothing is
+//! read or written here; a blocked step changes nothing and leaves the others their turn, so that
+//! a dry run shows everything.
+
+use serde::Serialize;
+
+use crate::document::qemu::{self, Problem};
+use crate::document::{Document, DocumentError};
+use crate::merge::{self, MergeError, Patch};
+use crate::passes::{Context, Needs, Outcome, Pass};
+
+/// One thing to run.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// A pass.
+    Pass(&'static Pass),
+    /// A merge patch of the user's, or a shipped one.
+    Patch(Patch),
+}
+
+impl Step {
+    /// Its name, as in reports.
+    pub fn name(&self) -> &str {
+        match self {
+            Step::Pass(pass) => pass.name,
+            Step::Patch(patch) => &patch.name,
+        }
+    }
+}
+
+/// The facts a run reads.
+pub fn needs(steps: &[Step]) -> Needs {
+    steps
+        .iter()
+        .fold(Needs::default(), |needs, step| match step {
+            Step::Pass(pass) => needs.and(pass.needs),
+            Step::Patch(_) => needs,
+        })
+}
+
+/// What became of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It changes the definition.
+    Changed,
+    /// Everything it ensures holds already.
+    Satisfied,
+    /// It has nothing to say here.
+    NotApplicable,
+    /// It cannot decide or cannot have what it must have; nothing may be applied.
+    Blocked,
+}
+
+impl Verdict {
+    /// The word for it, the same in tables and JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Changed => "changed",
+            Verdict::Satisfied => "satisfied",
+            Verdict::NotApplicable => "not-applicable",
+            Verdict::Blocked => "blocked",
+        }
+    }
+}
+
+/// The report of one step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StepReport {
+    /// Name of the pass or patch.
+    pub name: String,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+    /// Sentences to read in any case.
+    pub notes: Vec<String>,
+    /// The whole text after this step, when it changed it.
+    #[serde(skip)]
+    pub after: Option<String>,
+}
+
+/// What a run would do to a definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The definition as it was.
+    pub before: String,
+    /// The definition after every step; equal to `before` when nothing is to be done.
+    pub after: String,
+    /// The steps in their order.
+    pub steps: Vec<StepReport>,
+    /// What libvirt would drop or QEMU refuse in the QEMU arguments, found in `before`.
+    pub problems: Vec<Problem>,
+}
+
+impl Plan {
+    /// Whether the definition changes.
+    pub fn changed(&self) -> bool {
+        self.before != self.after
+    }
+
+    /// The steps that stop the run.
+    pub fn blocked(&self) -> impl Iterator<Item = &StepReport> {
+        self.steps
+            .iter()
+            .filter(|step| step.verdict == Verdict::Blocked)
+    }
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The definition cannot be read.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// A patch does not fit.
+    #[error(transparent)]
+    Patch(#[from] MergeError),
+    /// A step made a text that is no definition any more: a bug.
+    #[error("'{step}' made a definition that cannot be read; please report this")]
+    Broken {
+        /// The step.
+        step: String,
+        /// What is wrong with its text.
+        source: DocumentError,
+    },
+}
+
+/// Runs `steps` over the definition `text`.
+///
+/// # Errors
+/// A definition that cannot be read, or a user's patch that cannot be merged.
+pub fn run(text: &str, steps: &[Step], context: &Context<'_>) -> Result<Plan, PlanError> {
+    let document = Document::parse_domain(text)?;
+    if steps.is_empty() {
+        return Ok(Plan {
+            before: text.to_owned(),
+            after: text.to_owned(),
+            steps: Vec::new(),
+            problems: qemu::problems(&document),
+        });
+    }
+    if let Some(error) = document.duplicate() {
+        return Err(error.into());
+    }
+    let problems = qemu::problems(&document);
+    let mut reports: Vec<StepReport> = Vec::with_capacity(steps.len());
+    let mut remaining = steps.iter();
+    let mut new = run_until_change(&document, &mut remaining, context, &mut reports)?;
+    drop(document);
+    let mut after = None;
+    while let Some(text) = new {
+        let document = Document::parse_domain(&text).map_err(|source| PlanError::Broken {
+            step: reports
+                .last()
+                .map_or_else(String::new, |report| report.name.clone()),
+            source,
+        })?;
+        new = run_until_change(&document, &mut remaining, context, &mut reports)?;
+        drop(document);
+        after = Some(text);
+    }
+    Ok(Plan {
+        before: text.to_owned(),
+        after: after.unwrap_or_else(|| text.to_owned()),
+        steps: reports,
+        problems,
+    })
+}
+
+/// Runs steps on one parsed text until one of them makes another.
+fn run_until_change(
+    document: &Document<'_>,
+    steps: &mut std::slice::Iter<'_, Step>,
+    context: &Context<'_>,
+    reports: &mut Vec<StepReport>,
+) -> Result<Option<String>, PlanError> {
+    for step in steps {
+        let report = one(document, step, context)?;
+        let new = report.after.clone();
+        reports.push(report);
+        if new.is_some() {
+            return Ok(new);
+        }
+    }
+    Ok(None)
+}
+
+fn one(
+    document: &Document<'_>,
+    step: &Step,
+    context: &Context<'_>,
+) -> Result<StepReport, PlanError> {
+    let report = |verdict, reason: String, notes| StepReport {
+        name: step.name().to_owned(),
+        verdict,
+        reason,
+        notes,
+        after: None,
+    };
+    let pass = match step {
+        Step::Pass(pass) => pass,
+        Step::Patch(patch) => {
+            let after = merge::merged(document, patch)?;
+            return Ok(match after {
+                None => report(
+                    Verdict::Satisfied,
+                    "the definition says all of it".to_owned(),
+                    Vec::new(),
+                ),
+                Some(_) => StepReport {
+                    after,
+                    ..report(Verdict::Changed, "as the patch says".to_owned(), Vec::new())
+                },
+            });
+        }
+    };
+    let ensure = match (pass.run)(document, context) {
+        Outcome::NotApplicable(reason) => {
+            return Ok(report(Verdict::NotApplicable, reason, Vec::new()));
+        }
+        Outcome::Blocked { reason, notes } => {
+            return Ok(report(Verdict::Blocked, reason, notes));
+        }
+        Outcome::Ensure(ensure) => ensure,
+    };
+    Ok(match merge::merged(document, &ensure.patch) {
+        Ok(None) => report(Verdict::Satisfied, ensure.satisfied, ensure.notes),
+        Ok(after) => StepReport {
+            after,
+            ..report(Verdict::Changed, ensure.reason, ensure.notes)
+        },
+        // The definition is of a shape the pass's patch does not fit.
+        Err(error) => report(Verdict::Blocked, error.to_string(), Vec::new()),
+    })
+}

@@ -1,0 +1,80 @@
+//! Plans as tables and JSON. Takes a finished [`Plan`] and decides nothing.
+
+use std::fmt::Write;
+
+use anstyle::Style;
+use serde_json::{Value, json};
+
+use crate::pipeline::{Plan, StepReport, Verdict};
+
+/// One line for each step, its notes below it. A `name` comes first on a line of its own.
+pub fn table(name: Option<&str>, plan: &Plan, style: impl Fn(Verdict) -> Style) -> String {
+    let mut out = String::new();
+    if let Some(name) = name {
+        let _ = writeln!(out, "{name}:");
+    }
+    let width = |of: fn(&StepReport) -> usize| plan.steps.iter().map(of).max().unwrap_or(0);
+    let names = width(|step| step.name.chars().count());
+    let verdicts = width(|step| step.verdict.word().len());
+    for step in &plan.steps {
+        let style = style(step.verdict);
+        let word = step.verdict.word();
+        let _ = writeln!(
+            out,
+            "{:<names$}  {style}{word}{style:#}{}  {}",
+            step.name,
+            " ".repeat(verdicts - word.len()),
+            step.reason,
+        );
+        for note in &step.notes {
+            let _ = writeln!(out, "{:names$}  note: {note}", "");
+        }
+    }
+    out
+}
+
+/// One JSON object on one line.
+pub fn json(source: &str, profile: &str, plan: &Plan, diff: Option<&str>) -> String {
+    object(source, profile, plan, diff).to_string()
+}
+
+/// The object of [`json()`], for commands that add to it.
+pub fn object(source: &str, profile: &str, plan: &Plan, diff: Option<&str>) -> Value {
+    let changed = plan.changed();
+    let outcome = match (plan.blocked().next(), changed) {
+        (None, false) => "unchanged",
+        _ => "pending",
+    };
+    let warnings: Vec<Value> = plan
+        .problems
+        .iter()
+        .map(|problem| {
+            json!({
+                "line": problem.position.line,
+                "column": problem.position.column,
+                "message": problem.message,
+            })
+        })
+        .collect();
+    let mut object = json!({
+        "format": 1,
+        "source": source,
+        "profile": profile,
+        "changed": changed,
+        "outcome": outcome,
+        "passes": plan.steps,
+        "warnings": warnings,
+    });
+    if let (Some(diff), Some(object)) = (diff, object.as_object_mut()) {
+        object.insert("diff".to_owned(), Value::from(diff));
+    }
+    object
+}
+
+/// What libvirt would drop and QEMU refuse in the definition, as sentences with their places.
+pub fn warnings(source: &str, plan: &Plan) -> Vec<String> {
+    plan.problems
+        .iter()
+        .map(|problem| format!("{source}:{}: {}", problem.position, problem.message))
+        .collect()
+}
