@@ -202,7 +202,7 @@ fn attempt(
         }
         Err(source) => {
             return Err(PreflightError::DoesNotStart {
-                source,
+                source: without_warnings(source),
                 left_out: copy.left_out,
             });
         }
@@ -216,6 +216,22 @@ fn attempt(
         checks,
         left_out: copy.left_out,
     })
+}
+
+/// libvirt repeats all that QEMU printed; that emulation lacks features, once per processor, is
+/// no news.
+fn without_warnings(error: HypervisorError) -> HypervisorError {
+    let HypervisorError::Libvirt { doing, mut source } = error else {
+        return error;
+    };
+    let lines = source.message.lines();
+    let told: Vec<_> = lines
+        .filter(|line| !line.contains(" warning: TCG doesn't support requested feature"))
+        .collect();
+    if !told.is_empty() {
+        source.message = told.join("\n");
+    }
+    HypervisorError::Libvirt { doing, source }
 }
 
 /// The failure may be the host's missing virtualization and not the definition's fault.
