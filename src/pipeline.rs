@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::document::qemu::{self, Problem};
 use crate::document::{Document, DocumentError};
 use crate::merge::{self, MergeError, Patch};
+use crate::passes::settings::Settings;
 use crate::passes::{Context, Needs, Outcome, Pass};
 
 /// One thing to run.
@@ -38,6 +39,17 @@ pub fn needs(steps: &[Step]) -> Needs {
             Step::Pass(pass) => needs.and(pass.needs),
             Step::Patch(_) => needs,
         })
+}
+
+/// The files a run asks about: see [`Pass::files`].
+pub fn files(steps: &[Step], document: &Document<'_>, settings: &Settings) -> Vec<String> {
+    let passes = steps.iter().filter_map(|step| match step {
+        Step::Pass(pass) => Some(pass),
+        Step::Patch(_) => None,
+    });
+    passes
+        .flat_map(|pass| (pass.files)(document, settings))
+        .collect()
 }
 
 /// What became of a step.

@@ -130,11 +130,9 @@ impl Job {
         let Ok(document) = Document::parse(&definition.text) else {
             return;
         };
-        if needs.firmware {
-            for path in passes::firmware_files(&document, &self.settings) {
-                if let Some(fact) = local.file(&path) {
-                    facts.files.insert(path, fact);
-                }
+        for path in pipeline::files(&self.steps, &document, &self.settings) {
+            if let Some(fact) = local.file(&path) {
+                facts.files.insert(path, fact);
             }
         }
         if needs.emulators
@@ -219,6 +217,7 @@ fn settings(args: &RunArgs, profile: &Profile) -> anyhow::Result<Settings> {
     let vcpus = args.vcpus.map(|vcpus| vcpus.to_string());
     let own_options = [
         ("topology.vcpus", vcpus.as_deref()),
+        ("macos", args.macos.as_deref()),
         ("cpu-override.model", args.cpu_model.as_deref()),
         ("firmware.loader", args.loader.as_deref()),
         ("firmware.nvram-template", args.nvram_template.as_deref()),

@@ -18,7 +18,7 @@ use std::ops::Range;
 use roxmltree::Node;
 
 pub use error::MergeError;
-pub use patch::{Addition, Attribute, DIRECTIVES, Element, Op, Patch, Values};
+pub use patch::{Addition, Attribute, DIRECTIVES, Element, Here, Op, Patch, Values};
 
 use crate::document::{
     self, AttributeParts, Document, Edit, Parts, escape_attribute, escape_text, qemu::NAMESPACE,
@@ -40,6 +40,7 @@ pub fn merge(document: &Document<'_>, patch: &Patch) -> Result<Vec<Edit>, MergeE
         qemu_prefix: None,
     };
     merger.element(document.root(), &wanted)?;
+    merger.single_elements()?;
     merger.declare_qemu();
     Ok(merger.edits)
 }
@@ -98,6 +99,24 @@ impl<'m> Merger<'m> {
         Ok(())
     }
 
+    /// The changes that name their element by its place.
+    fn single_elements(&mut self) -> Result<(), MergeError> {
+        if self.patch.here.is_empty() {
+            return Ok(());
+        }
+        let elements = self.document.root().descendants();
+        for node in elements.filter(Node::is_element) {
+            let offset = node.range().start;
+            for here in self.patch.here.iter().filter(|here| here.offset == offset) {
+                match &here.element {
+                    Some(element) => self.element(node, &Element::from_tree(element))?,
+                    None => self.remove_node(node),
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn child<'w>(
         &mut self,
         target: Node<'m, 'm>,
@@ -117,7 +136,7 @@ impl<'m> Merger<'m> {
             }
             Op::Merge | Op::Default | Op::Replace => {}
         }
-        match keys::find(target, wanted) {
+        match meant(target, wanted) {
             Match::None => new.push(New::Element(wanted)),
             Match::Ambiguous(first, second) => return Err(self.ambiguous(wanted, first, second)),
             Match::One(node) => match wanted.op {
@@ -286,13 +305,13 @@ impl<'m> Merger<'m> {
 
     fn remove(&mut self, target: Node<'m, 'm>, wanted: &Element) -> Result<(), MergeError> {
         let mut any = false;
+        let is_meant = |node: &Node<'_, '_>| wanted.at.is_none_or(|at| node.range().start == at);
         for node in target
             .children()
-            .filter(|node| element_matches(*node, wanted, false))
+            .filter(|node| is_meant(node) && element_matches(*node, wanted, false))
         {
             any = true;
-            let range = document::with_line(self.text, node.range());
-            self.edits.push(Edit::delete(range));
+            self.remove_node(node);
         }
         if !any && wanted.op == Op::RemoveExisting {
             let message = format!("there is no such <{}> to remove", wanted.name);
@@ -301,6 +320,11 @@ impl<'m> Merger<'m> {
                 .at(self.document.position(target.range().start)));
         }
         Ok(())
+    }
+
+    fn remove_node(&mut self, node: Node<'m, 'm>) {
+        let range = document::with_line(self.text, node.range());
+        self.edits.push(Edit::delete(range));
     }
 
     fn ambiguous(&self, wanted: &Element, first: Node<'_, '_>, second: Node<'_, '_>) -> MergeError {
@@ -342,6 +366,17 @@ impl<'m> Merger<'m> {
     fn error(&self, wanted: &Element, message: String) -> MergeError {
         MergeError::in_patch(self.patch, wanted.offset, message)
     }
+}
+
+/// The child of `target` that a patch's element speaks of.
+fn meant<'a, 't>(target: Node<'a, 't>, wanted: &Element) -> Match<'a, 't> {
+    let Some(at) = wanted.at else {
+        return keys::find(target, wanted);
+    };
+    let found = target
+        .children()
+        .find(|node| node.range().start == at && wanted.names(*node));
+    found.map_or(Match::None, Match::One)
 }
 
 #[cfg(test)]
