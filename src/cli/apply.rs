@@ -10,7 +10,7 @@ use super::connection::{libvirt_message, takes_effect};
 use super::errors::{Advice, InFile};
 use super::plan::Job;
 use super::source::{self, Definition, SourceName};
-use super::{Exit, World, confirm, show};
+use super::{Exit, World, confirm, preflight, show};
 use crate::document::Document;
 use crate::host::Facts;
 use crate::hypervisor::backup::Store;
@@ -181,6 +181,18 @@ impl Target {
                 format!("start it and shut it down, or drop the image (virsh managedsave-remove {name}); or say --force"),
             )
             .into());
+        }
+        if args.preflight {
+            let report = preflight::attempt(connection, &plan.after)?;
+            let style = |verdict| world.out.verdict(verdict, false);
+            let text = preflight::text(&report, style);
+            world.out.say(text.trim_end());
+            if !report.is_good() {
+                world
+                    .out
+                    .always("QEMU has not what the definition says; nothing was changed");
+                return self.report(args, job, &plan, "pending", None, world, Exit::Pending);
+            }
         }
         let question = match &self.info {
             Some(_) => format!("Redefine '{name}' on {uri}?"),
