@@ -5,14 +5,28 @@
 //! anything and never edits text.
 
 mod applesmc;
+mod boot;
+mod clock;
+mod cpu;
 mod cpu_override;
+mod domain_type;
+mod emulator;
+mod features;
 mod firmware;
 pub mod guest;
 mod hotplug;
 mod idset;
+mod lifecycle;
+mod machine;
+mod machine_name;
+mod memballoon;
+mod memory;
+mod memory_backing;
 pub mod settings;
 mod topoext;
 mod topology;
+mod usb_input;
+mod watchdog;
 
 use crate::document::Document;
 use crate::host::Facts;
@@ -140,7 +154,23 @@ pub struct Pass {
 
 /// All passes, in the only order they run in.
 pub const PASSES: &[Pass] = &[
-    // First: everything else can be looked at on a machine that starts.
+    // Before cpu, topoext and cpu-override: emulation has CPU modes of its own.
+    domain_type::PASS,
+    // Before hotplug and clock, which ask for its version.
+    emulator::PASS,
+    // Before firmware, whose builds are for certain machine types, and before hotplug and watchdog.
+    machine::PASS,
+    machine_name::PASS,
+    memory::PASS,
+    memory_backing::PASS,
+    boot::PASS,
+    // Before firmware, which needs ACPI as well.
+    features::PASS,
+    // Before topoext and cpu-override, which change what it writes.
+    cpu::PASS,
+    clock::PASS,
+    lifecycle::PASS,
+    // Before the rest of the six: everything else can be looked at on a machine that starts.
     firmware::PASS,
     // Before topoext and cpu-override, which ask how many threads a core has.
     topology::PASS,
@@ -148,6 +178,10 @@ pub const PASSES: &[Pass] = &[
     topoext::PASS,
     applesmc::PASS,
     hotplug::PASS,
+    watchdog::PASS,
+    memballoon::PASS,
+    // After everything that changes USB controllers.
+    usb_input::PASS,
     // Last: its -cpu hides <cpu>, and it notes what the passes before put there in vain.
     cpu_override::PASS,
 ];
