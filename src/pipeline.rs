@@ -10,7 +10,7 @@ use crate::document::qemu::{self, Problem};
 use crate::document::{Document, DocumentError};
 use crate::merge::{self, MergeError, Patch};
 use crate::passes::settings::Settings;
-use crate::passes::{Context, Needs, Outcome, PASSES, Pass};
+use crate::passes::{Context, Needs, Outcome, PASSES, Pass, guest};
 
 /// One thing to run.
 #[derive(Debug, Clone)]
@@ -103,7 +103,7 @@ pub struct Plan {
     pub after: String,
     /// The steps in their order.
     pub steps: Vec<StepReport>,
-    /// What libvirt would drop or QEMU refuse in the QEMU arguments, found in `before`.
+    /// What libvirt would drop and what libvirt or QEMU would refuse, found in `before`.
     pub problems: Vec<Problem>,
 }
 
@@ -197,13 +197,13 @@ fn once(text: &str, steps: &[Step], context: &Context<'_>) -> Result<Plan, PlanE
             before: text.to_owned(),
             after: text.to_owned(),
             steps: Vec::new(),
-            problems: qemu::problems(&document),
+            problems: problems(&document),
         });
     }
     if let Some(error) = document.duplicate() {
         return Err(error.into());
     }
-    let problems = qemu::problems(&document);
+    let problems = problems(&document);
     let mut reports: Vec<StepReport> = Vec::with_capacity(steps.len());
     let mut remaining = steps.iter();
     let mut new = run_until_change(&document, &mut remaining, context, &mut reports)?;
@@ -226,6 +226,12 @@ fn once(text: &str, steps: &[Step], context: &Context<'_>) -> Result<Plan, PlanE
         steps: reports,
         problems,
     })
+}
+
+fn problems(document: &Document<'_>) -> Vec<Problem> {
+    let mut problems = qemu::problems(document);
+    problems.extend(guest::advice(document));
+    problems
 }
 
 /// Runs steps on one parsed text until one of them makes another.

@@ -168,6 +168,12 @@ pub struct RunArgs {
     /// Ask for this many vCPUs
     #[arg(long, value_name = "N", help_heading = "What to run")]
     pub vcpus: Option<u32>,
+    /// Ask for this much memory, in any unit of libvirt: 8GiB, 8192MiB
+    #[arg(long, value_name = "AMOUNT", help_heading = "What to run")]
+    pub memory: Option<String>,
+    /// Name of the new machine; it gets a fresh UUID as well (with --template)
+    #[arg(long, value_name = "NAME", help_heading = "What to run")]
+    pub name: Option<String>,
     /// The macOS release the guest is to run, by name or number: sonoma, 10.15
     #[arg(long, value_name = "RELEASE", help_heading = "What to run")]
     pub macos: Option<String>,
@@ -264,9 +270,6 @@ pub struct ApplyArgs {
     /// A definition from a file takes the place of the domain of that name or UUID
     #[arg(long)]
     pub replace: bool,
-    /// Name of the new domain
-    #[arg(long, value_name = "NAME")]
-    pub name: Option<String>,
     /// JSON, one object for each domain on a line of its own
     #[arg(long)]
     pub json: bool,
