@@ -16,7 +16,7 @@ use virt_patch::cli::Cli;
 
 const README: &str = "README.md";
 /// The machine the README was written on, as `virt-patch host --json` saw it.
-const HOST: &str = "fixtures/hosts/readme.json";
+const HOST: &str = "fixtures/readme-host.json";
 
 #[test]
 fn the_first_screen_is_what_the_demo_prints() {
