@@ -84,6 +84,18 @@ pub enum Command {
   find . -name '*.xml' -print0 | xargs -0 virt-patch check --quiet
   virt-patch check --json vm.xml")]
     Check(CheckArgs),
+    /// Redefine a domain: diff, question, backup, redefine, verify
+    #[command(after_help = "Examples:
+  virt-patch apply vm -p macpro7,1
+  virt-patch apply vm --pass topology --yes
+  virt-patch apply --template --name mac -p macpro7,1
+  virt-patch apply imported.xml --pass '' --replace")]
+    Apply(ApplyArgs),
+    /// Put the last backup of a domain back
+    #[command(after_help = "Examples:
+  virt-patch undo vm
+  virt-patch undo --list")]
+    Undo(UndoArgs),
     /// Show what is known of the host
     #[command(after_help = "Examples:
   virt-patch host
@@ -187,6 +199,9 @@ pub struct DiffArgs {
     /// Lines of context
     #[arg(short = 'U', long, value_name = "N", default_value_t = 3)]
     pub unified: usize,
+    /// The QEMU command line before and after instead of the definition
+    #[arg(long, conflicts_with = "json")]
+    pub qemu: bool,
     /// Show passwords, for a diff that applies
     #[arg(long)]
     pub show_secrets: bool,
@@ -219,6 +234,49 @@ pub struct CheckArgs {
     pub json: bool,
 }
 
+/// Arguments of `apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    #[command(flatten)]
+    pub sources: Sources,
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Show what would be done, and do nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Redefine although a managed save image would restore the old hardware
+    #[arg(long)]
+    pub force: bool,
+    /// A definition from a file takes the place of the domain of that name or UUID
+    #[arg(long)]
+    pub replace: bool,
+    /// Name of the new domain
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// JSON, one object for each domain on a line of its own
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `undo`.
+#[derive(Debug, Args)]
+pub struct UndoArgs {
+    /// The domain, by name, UUID or ID; also one that is not defined any more
+    pub domain: Option<String>,
+    /// Show the backups there are
+    #[arg(long)]
+    pub list: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Show what would be done, and do nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+}
+
 /// Arguments of `host`.
 #[derive(Debug, Args)]
 pub struct HostArgs {
@@ -235,6 +293,9 @@ pub struct HostArgs {
 pub struct ListArgs {
     /// A pass, profile or patch to explain, or 'settings'
     pub name: Option<String>,
+    /// The domains there are, one name on each line
+    #[arg(long, conflicts_with = "name")]
+    pub domains: bool,
     /// JSON
     #[arg(long)]
     pub json: bool,
@@ -251,8 +312,14 @@ impl Cli {
                 Some(host) => Some(host.as_str()),
                 None => self.global.connect.as_ref().map(|_| "libvirt"),
             },
+            Command::Apply(_) => Some("libvirt"),
+            Command::Undo(args) if !args.list => Some("libvirt"),
+            Command::List(args) if args.domains => Some("libvirt"),
             _ => None,
         };
+        if matches!(&self.command, Command::Diff(args) if args.qemu) {
+            return true;
+        }
         host == Some("libvirt") || self.first_domain().is_some()
     }
 
@@ -262,6 +329,8 @@ impl Cli {
             Command::Diff(args) => &args.sources,
             Command::Render(args) => &args.sources,
             Command::Check(args) => &args.sources,
+            Command::Apply(args) => &args.sources,
+            Command::Undo(args) => return args.domain.as_deref(),
             _ => return None,
         };
         sources.sources.iter().find_map(|source| match source {

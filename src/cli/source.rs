@@ -9,6 +9,7 @@ use std::str::FromStr;
 use anyhow::Context as _;
 
 use super::args::Sources;
+use super::connection::HostOf;
 use super::errors::Advice;
 use crate::document::{Encoding, Input, InputError};
 use crate::report::diff::Labels;
@@ -59,6 +60,8 @@ pub(crate) struct Definition {
     pub(crate) encoding: Encoding,
     /// It is the template.
     pub(crate) template: bool,
+    /// The host behind the connection it came from.
+    pub(crate) host: Option<HostOf>,
 }
 
 impl Sources {
@@ -91,6 +94,7 @@ pub(crate) fn read(source: &SourceName) -> anyhow::Result<Definition> {
                 text: TEMPLATE.to_owned(),
                 encoding: Encoding::Utf8,
                 template: true,
+                host: None,
             });
         }
         SourceName::Stdin => {
@@ -132,6 +136,7 @@ pub(crate) fn read(source: &SourceName) -> anyhow::Result<Definition> {
         text: input.text,
         encoding: input.encoding,
         template: false,
+        host: None,
     })
 }
 

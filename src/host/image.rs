@@ -1,9 +1,12 @@
 //! What a firmware or disk image is: format by its magic bytes, size as the guest sees it.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
 
 use super::tree::Tree;
 use super::{FileFact, ImageFormat};
@@ -49,28 +52,35 @@ impl fmt::Display for Found {
 
 /// Looks at `path`, following links.
 pub(crate) fn look(tree: &Tree, path: &Path) -> Found {
-    let metadata = match tree.metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) => return absent(tree, path, &error),
+    let error = match tree.open(path) {
+        Ok((file, metadata)) => {
+            let (format, size) =
+                header(file).map_or((None, None), |header| judge(&header, metadata.len()));
+            return Found::Image(FileFact {
+                exists: true,
+                size,
+                format,
+            });
+        }
+        Err(error) => error,
     };
-    let kind = metadata.file_type();
-    if kind.is_dir() {
-        return Found::Unfit("a directory");
+    if is_absent(&error) {
+        return Found::Missing(tree.link_target(path));
     }
-    if kind.is_block_device() {
-        return Found::Device;
+    if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
+        return Found::Unfit("a loop of links");
     }
-    if !kind.is_file() {
-        return Found::Unfit("no regular file");
+    match tree.metadata(path).map(|metadata| metadata.file_type()) {
+        Ok(kind) if kind.is_dir() => Found::Unfit("a directory"),
+        Ok(kind) if kind.is_block_device() => Found::Device,
+        Ok(kind) if !kind.is_file() => Found::Unfit("no regular file"),
+        Ok(_) => Found::Image(FileFact {
+            exists: true,
+            ..FileFact::default()
+        }),
+        Err(error) if is_absent(&error) => Found::Missing(tree.link_target(path)),
+        Err(error) => Found::Unknown(error.kind()),
     }
-    let mut fact = FileFact {
-        exists: true,
-        ..FileFact::default()
-    };
-    if let Ok(header) = header(tree, path) {
-        (fact.format, fact.size) = judge(&header, metadata.len());
-    }
-    Found::Image(fact)
 }
 
 /// The length of a raw file needs no permission to read it.
@@ -78,21 +88,15 @@ pub(crate) fn file_length(tree: &Tree, path: &Path) -> Option<u64> {
     tree.metadata(path).ok().map(|metadata| metadata.len())
 }
 
-fn absent(tree: &Tree, path: &Path, error: &io::Error) -> Found {
-    if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
-        return Found::Unfit("a loop of links");
-    }
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            Found::Missing(tree.link_target(path))
-        }
-        kind => Found::Unknown(kind),
-    }
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
-fn header(tree: &Tree, path: &Path) -> io::Result<Vec<u8>> {
-    let (file, _) = tree.open(path)?;
-    let mut header = Vec::with_capacity(32);
+fn header(file: File) -> io::Result<Vec<u8>> {
+    let mut header = Vec::with_capacity(64);
     file.take(32).read_to_end(&mut header)?;
     Ok(header)
 }

@@ -132,7 +132,8 @@ pub struct Firmware {
     /// Machine type globs the build is for (`pc-q35-*`); empty means any.
     #[serde(deserialize_with = "null_is_default")]
     pub machines: Vec<String>,
-    /// File name of the descriptor, or `known place: DISTRIBUTION`.
+    /// File name of the descriptor, or `known place: DISTRIBUTION` (several that share the place
+    /// are separated by `; `).
     pub source: String,
 }
 
@@ -273,11 +274,9 @@ impl FromStr for Version {
     fn from_str(text: &str) -> Result<Self, BadVersion> {
         let bad = || BadVersion(text.to_owned());
         let mut numbers = [0u32; 3];
-        let mut count = 0;
-        for part in text.trim().split('.') {
-            let slot = numbers.get_mut(count).ok_or_else(bad)?;
+        for (index, part) in text.trim().split('.').enumerate() {
+            let slot = numbers.get_mut(index).ok_or_else(bad)?;
             *slot = part.parse().map_err(|_| bad())?;
-            count += 1;
         }
         let [major, minor, micro] = numbers;
         Ok(Version {

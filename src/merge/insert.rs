@@ -228,8 +228,7 @@ impl<'m> Places<'m> {
             elements,
             end_of_others: target
                 .children()
-                .filter(|node| !node.is_text())
-                .last()
+                .rfind(|node| !node.is_text())
                 .map(|node| node.range().end),
         }
     }
