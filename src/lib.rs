@@ -5,6 +5,7 @@ pub mod host;
 pub mod hypervisor;
 pub mod merge;
 pub mod passes;
+pub mod patches;
 pub mod pipeline;
 pub mod profile;
 pub mod report;

@@ -40,12 +40,14 @@ pub fn of(element: &Element) -> Result<&'static [&'static str], NoPlace> {
         None => {}
     }
     let shape = Shape::of(element);
-    let places: Vec<&'static [&'static str]> = PLACES
+    let mut places: Vec<&'static [&'static str]> = PLACES
         .iter()
         .filter(|(_, names)| names.contains(&name))
         .map(|(path, _)| *path)
-        .filter(|path| fits(name, path, shape))
         .collect();
+    if places.iter().any(|path| fits(name, path, shape)) {
+        places.retain(|path| fits(name, path, shape));
+    }
     let devices: Vec<&str> = DEVICE_PARTS
         .iter()
         .filter(|(part, _)| *part == name)
@@ -101,7 +103,7 @@ impl Shape {
 /// Whether an element of this name can have this shape there.
 fn fits(name: &str, path: &[&str], shape: Shape) -> bool {
     match (name, path) {
-        ("memory" | "vcpu", []) => shape == Shape::Text,
+        ("memory" | "vcpu", []) => matches!(shape, Shape::Text | Shape::Nothing),
         ("memory", ["numatune"]) | ("vcpu", ["vcpus"]) => shape == Shape::Attributes,
         ("memory", _) => shape == Shape::Elements,
         ("nvram", ["devices"]) => !matches!(shape, Shape::Text),

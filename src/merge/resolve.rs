@@ -577,3 +577,6 @@ fn malformed(patch: &Patch, source: DocumentError) -> MergeError {
 fn is_xml(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
+
+#[cfg(test)]
+mod tests;
