@@ -3,6 +3,7 @@ pub mod cli;
 pub mod document;
 pub mod host;
 pub mod hypervisor;
+pub mod macos;
 pub mod merge;
 pub mod passes;
 pub mod patches;

@@ -367,7 +367,7 @@ fn unsatisfied(job: &Job, plan: &Plan, facts: &Facts, stored: &str) -> Vec<Strin
         .filter(|(_, second)| second.verdict != Verdict::Satisfied)
         .map(|(_, second)| {
             format!(
-                "the pass {} is {} afterwards: {}",
+                "'{}' is {} afterwards: {}",
                 second.name,
                 second.verdict.word(),
                 second.reason

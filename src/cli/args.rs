@@ -163,6 +163,9 @@ pub struct RunArgs {
     /// Ask for this many vCPUs
     #[arg(long, value_name = "N", help_heading = "What to run")]
     pub vcpus: Option<u32>,
+    /// The macOS release the guest is to run, by name or number: sonoma, 10.15
+    #[arg(long, value_name = "RELEASE", help_heading = "What to run")]
+    pub macos: Option<String>,
     /// QEMU CPU model instead of the profile's
     #[arg(long, value_name = "MODEL", help_heading = "What to run")]
     pub cpu_model: Option<String>,

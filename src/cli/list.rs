@@ -6,6 +6,7 @@ use super::args::ListArgs;
 use super::errors::Advice;
 use super::{Exit, World};
 use crate::hypervisor::Mode;
+use crate::macos::{MACS, Mac};
 use crate::passes::settings;
 use crate::passes::{PASSES, explanation};
 use crate::profile::{self, Profile};
@@ -99,6 +100,7 @@ fn entries() -> anyhow::Result<Vec<Entry>> {
     for (name, _) in profile::SHIPPED {
         let profile = Profile::shipped(name)?;
         let mut contents = vec![("passes", profile.passes.join(", "))];
+        contents.extend(chart(&profile));
         contents.extend(
             profile
                 .settings
@@ -114,6 +116,25 @@ fn entries() -> anyhow::Result<Vec<Entry>> {
         });
     }
     Ok(entries)
+}
+
+/// Which macOS releases the profile's Mac runs, beside the others.
+fn chart(profile: &Profile) -> Vec<(&'static str, String)> {
+    let model = profile
+        .settings
+        .iter()
+        .find(|(key, _)| key == "mac.model")
+        .map(|(_, model)| model.as_str());
+    let Some(own) = model.and_then(Mac::find) else {
+        return Vec::new();
+    };
+    MACS.iter()
+        .map(|mac| {
+            let mark = if mac == own { "  <- this one" } else { "" };
+            let row = format!("{} ({}): {}{mark}", mac.model, mac.year, mac.range());
+            ("macOS", row)
+        })
+        .collect()
 }
 
 fn overview(entries: &[Entry]) -> String {

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 
 use super::World;
 use super::args::{RunArgs, Sources};
+use super::choice::{self, Chosen};
 use super::connection::{HostOf, Purpose};
 use super::errors::{Advice, InFile};
 use super::source::{self, Definition, SourceName, quoted};
@@ -15,12 +16,11 @@ use crate::document::Document;
 use crate::host::Facts;
 use crate::host::local::{Local, Wanted};
 use crate::hypervisor::Mode;
-use crate::merge::Patch;
-use crate::passes::settings::{SettingError, Settings};
-use crate::passes::{self, Context, Needs};
+use crate::passes::settings::Settings;
+use crate::passes::{Context, Needs};
+use crate::patches::Library;
 use crate::pipeline::{self, Plan, PlanError, Step};
-use crate::profile::{self, Profile, ProfileError};
-use crate::text;
+use crate::profile::{self, Profile};
 
 /// What to run, worked out from the options.
 pub(crate) struct Job {
@@ -43,10 +43,12 @@ enum HostName {
 
 impl Job {
     pub(crate) fn new(args: &RunArgs) -> anyhow::Result<Job> {
-        let profile = Profile::shipped(args.profile.as_deref().unwrap_or(profile::DEFAULT))
-            .map_err(unknown_profile)?;
-        let settings = settings(args, &profile)?;
-        let steps = steps(args, &profile)?;
+        let library = Library::standard();
+        let given = args.profile.as_deref().unwrap_or(profile::DEFAULT);
+        let profile = choice::profile(given, &library)?;
+        let mut patches = choice::patches(args, &profile, &library)?;
+        let settings = settings(args, &profile, &mut patches)?;
+        let steps = choice::steps(args, &profile, patches)?;
         Ok(Job {
             host: HostName::parse(args.host.as_deref())?,
             needs: pipeline::needs(&steps),
@@ -130,11 +132,9 @@ impl Job {
         let Ok(document) = Document::parse(&definition.text) else {
             return;
         };
-        if needs.firmware {
-            for path in passes::firmware_files(&document, &self.settings) {
-                if let Some(fact) = local.file(&path) {
-                    facts.files.insert(path, fact);
-                }
+        for path in pipeline::files(&self.steps, &document, &self.settings) {
+            if let Some(fact) = local.file(&path) {
+                facts.files.insert(path, fact);
             }
         }
         if needs.emulators
@@ -207,18 +207,14 @@ impl HostName {
     }
 }
 
-fn settings(args: &RunArgs, profile: &Profile) -> anyhow::Result<Settings> {
+fn settings(args: &RunArgs, profile: &Profile, patches: &mut [Chosen]) -> anyhow::Result<Settings> {
     let mut settings = Settings::default();
-    for (key, value) in &profile.settings {
-        settings
-            .set(key, value)
-            .map_err(unknown_setting)
-            .with_context(|| format!("cannot use the profile '{}'", profile.name))?;
-    }
+    choice::set_profiles(profile, &mut settings, patches)?;
     let osk = osk(args)?;
     let vcpus = args.vcpus.map(|vcpus| vcpus.to_string());
     let own_options = [
         ("topology.vcpus", vcpus.as_deref()),
+        ("macos", args.macos.as_deref()),
         ("cpu-override.model", args.cpu_model.as_deref()),
         ("firmware.loader", args.loader.as_deref()),
         ("firmware.nvram-template", args.nvram_template.as_deref()),
@@ -230,7 +226,7 @@ fn settings(args: &RunArgs, profile: &Profile) -> anyhow::Result<Settings> {
     }
     for (key, value) in own_options {
         if let Some(value) = value {
-            settings.set(key, value).map_err(unknown_setting)?;
+            choice::set(key, value, &mut settings, patches)?;
         }
     }
     for pair in &args.set {
@@ -240,7 +236,7 @@ fn settings(args: &RunArgs, profile: &Profile) -> anyhow::Result<Settings> {
                 "write --set KEY=VALUE; 'virt-patch list settings' shows the keys",
             )
         })?;
-        settings.set(key.trim(), value).map_err(unknown_setting)?;
+        choice::set(key.trim(), value, &mut settings, patches)?;
     }
     Ok(settings)
 }
@@ -259,73 +255,4 @@ fn osk(args: &RunArgs) -> anyhow::Result<Option<String>> {
         Ok(osk) if !osk.is_empty() => Ok(Some(osk)),
         _ => Ok(None),
     }
-}
-
-fn steps(args: &RunArgs, profile: &Profile) -> anyhow::Result<Vec<Step>> {
-    let split = |list: &str| -> Vec<String> {
-        list.split(',')
-            .map(|name| name.trim().to_lowercase())
-            .filter(|name| !name.is_empty())
-            .collect()
-    };
-    let names = match &args.pass {
-        Some(list) => split(list),
-        None => profile.passes.clone(),
-    };
-    let skipped: Vec<String> = args.skip.iter().flat_map(|name| split(name)).collect();
-    for name in &skipped {
-        pass(name)?;
-    }
-    let mut steps = Vec::new();
-    for name in names.iter().filter(|name| !skipped.contains(name)) {
-        steps.push(Step::Pass(pass(name)?));
-    }
-    for path in &args.patch {
-        let text = fs::read_to_string(path).with_context(|| {
-            Advice::new(
-                format!("cannot read the patch '{path}'"),
-                "--patch takes the file of a merge patch, a partial <domain>",
-            )
-        })?;
-        steps.push(Step::Patch(Patch::new(path, text)));
-    }
-    Ok(steps)
-}
-
-fn pass(name: &str) -> anyhow::Result<&'static passes::Pass> {
-    let known = || passes::PASSES.iter().map(|pass| pass.name);
-    passes::find(name).ok_or_else(|| {
-        let help = match text::nearest(name, known()) {
-            Some(nearest) => format!("did you mean '{nearest}'?"),
-            None => format!("there are {}", text::list(&known().collect::<Vec<_>>())),
-        };
-        Advice::new(format!("unknown pass '{name}'"), help).into()
-    })
-}
-
-fn unknown_profile(error: ProfileError) -> anyhow::Error {
-    let help = match &error {
-        ProfileError::Unknown {
-            nearest: Some(nearest),
-            ..
-        } => format!("did you mean '{nearest}'?"),
-        ProfileError::Unknown { .. } => {
-            let names: Vec<&str> = profile::SHIPPED.iter().map(|(name, _)| *name).collect();
-            format!("there are {}", text::list(&names))
-        }
-        ProfileError::Malformed { .. } => return error.into(),
-    };
-    Advice::new(error.to_string(), help).into()
-}
-
-fn unknown_setting(error: SettingError) -> anyhow::Error {
-    let help = match &error {
-        SettingError::Unknown {
-            nearest: Some(nearest),
-            ..
-        } => format!("did you mean '{nearest}'?"),
-        SettingError::Unknown { .. } => "'virt-patch list settings' shows them all".to_owned(),
-        SettingError::Value { .. } => return error.into(),
-    };
-    Advice::new(error.to_string(), help).into()
 }

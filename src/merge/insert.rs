@@ -302,14 +302,13 @@ pub(super) fn element_matches(node: Node<'_, '_>, wanted: &Element, exactly: boo
             .filter(|one| one.value.is_some())
             .count();
         return wanted_attributes == node.attributes().len()
-            && have.len() == wanted.children.len()
+            && have.len() == wanted.written_children().count()
             && have
                 .iter()
-                .zip(&wanted.children)
+                .zip(wanted.written_children())
                 .all(|(node, child)| element_matches(*node, child, true));
     }
     wanted
-        .children
-        .iter()
+        .written_children()
         .all(|child| have.iter().any(|node| element_matches(*node, child, false)))
 }

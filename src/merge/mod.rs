@@ -23,7 +23,7 @@ use std::ops::Range;
 use roxmltree::Node;
 
 pub use error::MergeError;
-pub use patch::{Addition, Attribute, DIRECTIVES, Element, Facts, Op, Patch, Values, Wanted};
+pub use patch::{Addition, Attribute, DIRECTIVES, Element, Facts, Here, Op, Patch, Values, Wanted};
 pub use resolve::Declared;
 
 use crate::document::{
@@ -86,6 +86,7 @@ fn merge_wanted(
         Op::Replace => merger.replace_root(&wanted.root)?,
         _ => merger.element(document.root(), &wanted.root)?,
     }
+    merger.single_elements()?;
     merger.declare_qemu();
     settle(&mut merger.edits);
     Ok(merger.edits)
@@ -130,6 +131,24 @@ impl<'m> Merger<'m> {
         Ok(())
     }
 
+    /// The changes that name their element by its place.
+    fn single_elements(&mut self) -> Result<(), MergeError> {
+        if self.patch.here.is_empty() {
+            return Ok(());
+        }
+        let elements = self.document.root().descendants();
+        for node in elements.filter(Node::is_element) {
+            let offset = node.range().start;
+            for here in self.patch.here.iter().filter(|here| here.offset == offset) {
+                match &here.element {
+                    Some(element) => self.element(node, &Element::from_tree(element))?,
+                    None => self.remove_node(node),
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn child<'w>(
         &mut self,
         children: &Children<'m, 'm>,
@@ -153,7 +172,7 @@ impl<'m> Merger<'m> {
             }
             Op::Merge | Op::Default | Op::Replace => {}
         }
-        match children.find(wanted) {
+        match meant(children, wanted) {
             Match::None => new.push(siblings.new_element(wanted)),
             Match::Ambiguous(first, second) => return Err(self.ambiguous(wanted, first, second)),
             Match::One(node) => {
@@ -357,13 +376,12 @@ impl<'m> Merger<'m> {
 
     fn remove(&mut self, children: &Children<'m, 'm>, wanted: &Element) -> Result<(), MergeError> {
         let mut any = false;
+        let is_meant = |node: &Node<'_, '_>| wanted.at.is_none_or(|at| node.range().start == at);
         for node in children.named(wanted) {
-            if !element_matches(node, wanted, false) {
-                continue;
+            if is_meant(&node) && element_matches(node, wanted, false) {
+                any = true;
+                self.remove_node(node);
             }
-            any = true;
-            let range = document::with_line(self.text, node.range());
-            self.edits.push(Edit::delete(range));
         }
         if !any && wanted.op == Op::RemoveExisting {
             let message = format!("there is no such <{}> to remove", wanted.name);
@@ -372,6 +390,11 @@ impl<'m> Merger<'m> {
                 .at(self.document.position(children.parent().range().start)));
         }
         Ok(())
+    }
+
+    fn remove_node(&mut self, node: Node<'m, 'm>) {
+        let range = document::with_line(self.text, node.range());
+        self.edits.push(Edit::delete(range));
     }
 
     fn ambiguous(&self, wanted: &Element, first: Node<'_, '_>, second: Node<'_, '_>) -> MergeError {
@@ -413,6 +436,16 @@ impl<'m> Merger<'m> {
     fn error(&self, wanted: &Element, message: String) -> MergeError {
         MergeError::in_patch(self.patch, wanted.offset, message)
     }
+}
+
+/// The child that a patch's element speaks of.
+fn meant<'a, 't>(children: &Children<'a, 't>, wanted: &Element) -> Match<'a, 't> {
+    let Some(at) = wanted.at else {
+        return children.find(wanted);
+    };
+    let mut all = children.named(wanted).into_iter();
+    all.find(|node| node.range().start == at)
+        .map_or(Match::None, Match::One)
 }
 
 /// A prefix that stands for `uri` at `node`; the default namespace is not one for attributes.

@@ -33,6 +33,18 @@ pub struct Patch {
     pub facts: Facts,
     /// Elements that exist only at run time, such as one pin per vCPU, and where they belong.
     pub also: Vec<Addition>,
+    /// Changes to single elements of the very document the patch is made for.
+    pub here: Vec<Here>,
+}
+
+/// A change to one element of a document, known by where it begins: for elements that nothing else
+/// tells apart (two equal devices), and for keys that are to change (`<target dev=…>`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Here {
+    /// Byte offset of the element.
+    pub offset: usize,
+    /// What it is to say; `None`: it goes.
+    pub element: Option<xmltree::Element>,
 }
 
 /// An element built in code, as a further part of a patch.
@@ -42,8 +54,12 @@ pub struct Addition {
     pub path: Vec<&'static str>,
     /// What to do with it.
     pub op: Op,
-    /// The element.
+    /// The element; attributes `patch:op` and `patch:unset` are directives in it as well.
     pub element: xmltree::Element,
+    /// The one element of the document that is meant, by the byte it begins at: for those that
+    /// no identity key tells apart, or whose key is what changes. Such a patch is good for
+    /// this one document.
+    pub at: Option<usize>,
 }
 
 impl Patch {
@@ -55,6 +71,7 @@ impl Patch {
             values: Values::new(),
             facts: Facts::new(),
             also: Vec::new(),
+            here: Vec::new(),
         }
     }
 
@@ -78,6 +95,39 @@ impl Patch {
             path: path.to_vec(),
             op,
             element,
+            at: None,
+        });
+    }
+
+    /// As [`Patch::add`], for this very element of the document the patch is made for.
+    pub fn change(
+        &mut self,
+        path: &[&'static str],
+        node: Node<'_, '_>,
+        op: Op,
+        element: xmltree::Element,
+    ) {
+        self.also.push(Addition {
+            path: path.to_vec(),
+            op,
+            element,
+            at: Some(node.range().start),
+        });
+    }
+
+    /// Makes this element of the document say what `element` says.
+    pub fn merge_at(&mut self, node: Node<'_, '_>, element: xmltree::Element) {
+        self.here.push(Here {
+            offset: node.range().start,
+            element: Some(element),
+        });
+    }
+
+    /// Takes this element out of the document.
+    pub fn remove_at(&mut self, node: Node<'_, '_>) {
+        self.here.push(Here {
+            offset: node.range().start,
+            element: None,
         });
     }
 
@@ -155,6 +205,8 @@ pub struct Element {
     pub children: Vec<Element>,
     /// What to do.
     pub op: Op,
+    /// Where the one element of the document that is meant begins, when keys cannot tell.
+    pub at: Option<usize>,
     /// Byte offset in the patch, for messages.
     pub offset: usize,
 }
@@ -172,7 +224,32 @@ pub struct Attribute {
     pub value: Option<String>,
 }
 
+impl Op {
+    /// The operation that `patch:op` calls by this name.
+    pub(super) fn named(name: &str) -> Option<Op> {
+        Some(match name {
+            "merge" => Op::Merge,
+            "default" => Op::Default,
+            "replace" => Op::Replace,
+            "remove" => Op::Remove,
+            "remove!" => Op::RemoveExisting,
+            "append" => Op::Append,
+            _ => return None,
+        })
+    }
+}
+
 impl Attribute {
+    /// One that is not to be there.
+    pub(super) fn unset(name: &str) -> Attribute {
+        Attribute {
+            namespace: None,
+            prefix: None,
+            name: name.to_owned(),
+            value: None,
+        }
+    }
+
     /// Its value in a document's element.
     pub fn find<'a>(&self, node: Node<'a, '_>) -> Option<&'a str> {
         match &self.namespace {
@@ -198,6 +275,13 @@ impl Element {
             .find(|child| child.name == name && child.namespace.is_none())
     }
 
+    /// The children it has when it is written: all but those that are to go.
+    pub(super) fn written_children(&self) -> impl Iterator<Item = &Element> {
+        self.children
+            .iter()
+            .filter(|child| !matches!(child.op, Op::Remove | Op::RemoveExisting))
+    }
+
     pub(super) fn new(name: &str) -> Element {
         Element {
             namespace: None,
@@ -207,6 +291,7 @@ impl Element {
             text: None,
             children: Vec::new(),
             op: Op::Merge,
+            at: None,
             offset: 0,
         }
     }
@@ -227,14 +312,23 @@ impl Element {
     }
 
     pub(super) fn from_tree(tree: &xmltree::Element) -> Element {
-        let attribute = |(name, value): (&String, &String)| Attribute {
-            namespace: None,
-            prefix: None,
-            name: name.clone(),
-            value: Some(value.clone()),
-        };
+        let mut attributes = Vec::new();
+        let mut op = Op::Merge;
+        for (name, value) in &tree.attributes {
+            match name.as_str() {
+                "patch:op" => op = Op::named(value).unwrap_or_default(),
+                "patch:unset" => attributes.extend(value.split_whitespace().map(Attribute::unset)),
+                _ => attributes.push(Attribute {
+                    namespace: None,
+                    prefix: None,
+                    name: name.clone(),
+                    value: Some(value.clone()),
+                }),
+            }
+        }
         Element {
-            attributes: tree.attributes.iter().map(attribute).collect(),
+            attributes,
+            op,
             text: tree.get_text().map(|text| text.trim().to_owned()),
             children: tree
                 .children

@@ -53,6 +53,7 @@ pub(super) fn resolve(patch: &Patch) -> Result<Wanted, MergeError> {
         }
         let mut element = Element::from_tree(&addition.element);
         element.op = addition.op;
+        element.at = addition.at;
         parent.children.push(element);
     }
     let empty = root.attributes.is_empty() && root.children.is_empty();
@@ -285,7 +286,7 @@ impl Resolver<'_> {
         let value = attribute.value();
         match attribute.name() {
             "op" => {
-                element.op = Op::parse(value).ok_or_else(|| {
+                element.op = Op::named(value).ok_or_else(|| {
                     let message = format!(
                         "patch:op='{value}' is unknown; there are merge, default, replace, remove, remove! and append"
                     );
@@ -294,12 +295,7 @@ impl Resolver<'_> {
             }
             "unset" => element
                 .attributes
-                .extend(value.split_whitespace().map(|name| Attribute {
-                    namespace: None,
-                    prefix: None,
-                    name: name.to_owned(),
-                    value: None,
-                })),
+                .extend(value.split_whitespace().map(Attribute::unset)),
             "when" => {}
             name => {
                 let message = format!(
@@ -538,20 +534,6 @@ impl Resolver<'_> {
 
     fn error(&self, offset: usize, message: String) -> MergeError {
         MergeError::in_patch(self.patch, offset, message)
-    }
-}
-
-impl Op {
-    fn parse(word: &str) -> Option<Op> {
-        Some(match word {
-            "merge" => Op::Merge,
-            "default" => Op::Default,
-            "replace" => Op::Replace,
-            "remove" => Op::Remove,
-            "remove!" => Op::RemoveExisting,
-            "append" => Op::Append,
-            _ => return None,
-        })
     }
 }
 

@@ -4,7 +4,7 @@ use roxmltree::Node;
 
 use super::Merger;
 use super::insert::{New, What};
-use super::patch::{Attribute, Element, Op};
+use super::patch::{Attribute, Element};
 use crate::document::{escape_attribute, escape_text, indent_of, qemu::NAMESPACE};
 
 /// The namespace every document binds to the prefix `xml`.
@@ -96,7 +96,7 @@ impl<'m> Merger<'m> {
             out.push_str(&format!(" {name}={quote}{uri}{quote}"));
         }
         out.push_str(&attributes);
-        if element.text.is_none() && !written_children(element).any(|_| true) {
+        if element.text.is_none() && element.written_children().next().is_none() {
             out.push_str("/>");
         } else {
             out.push('>');
@@ -120,7 +120,7 @@ impl<'m> Merger<'m> {
         }
         let inner = self.deeper(indent);
         let mut any = false;
-        for child in written_children(element) {
+        for child in element.written_children() {
             any = true;
             self.break_line(out, inner.as_deref());
             self.write_element(out, scope, declared, child, inner.as_deref());
@@ -195,30 +195,17 @@ impl<'m> Merger<'m> {
     /// The QEMU namespace is declared on the root, where libvirt writes it.
     fn prefix_for_qemu(&mut self) -> String {
         let root = self.document.root();
-        let taken = |prefix: &str| {
-            root.descendants()
-                .any(|node| node.lookup_namespace_uri(Some(prefix)).is_some())
-        };
+        let taken = |prefix: &str| root.lookup_namespace_uri(Some(prefix)).is_some();
+        let others = (2..).map(|n| format!("qemu{n}"));
         self.qemu_prefix
             .get_or_insert_with(|| {
-                let free = (2..)
-                    .map(|n| format!("qemu{n}"))
-                    .find(|prefix| !taken(prefix));
-                match free {
-                    Some(free) if root.lookup_namespace_uri(Some("qemu")).is_some() => free,
-                    _ => "qemu".to_owned(),
-                }
+                std::iter::once("qemu".to_owned())
+                    .chain(others)
+                    .find(|prefix| !taken(prefix))
+                    .unwrap_or_default()
             })
             .clone()
     }
-}
-
-/// What of a patch's children is written when their parent is new.
-fn written_children(element: &Element) -> impl Iterator<Item = &Element> {
-    element
-        .children
-        .iter()
-        .filter(|child| !matches!(child.op, Op::Remove | Op::RemoveExisting))
 }
 
 fn qualified(prefix: &str, name: &str) -> String {

@@ -8,6 +8,8 @@
 //! `<cpu mode='custom'>` with `vendor_id`: no argument, and the rest of `<cpu>` stays in force. A
 //! domain that has the native form already keeps it unless `cpu-override.style` says otherwise.
 //! **Leaves alone** further features of an existing `-cpu` argument.
+//! **Notes** a model or a host without the instructions the macOS release needs: SSE4.1 from
+//! Sierra, SSE4.2 from Catalina, AVX2 from Ventura.
 //!
 //! ```xml,before
 //! <vcpu>4</vcpu>
@@ -19,6 +21,8 @@
 //!   <qemu:arg value='Cascadelake-Server,vendor=GenuineIntel'/>
 //! </qemu:commandline>
 //! ```
+
+mod minimum;
 
 use super::settings::{Setting, one_of};
 use super::{Context, Ensure, Needs, Outcome, Pass, guest};
@@ -38,6 +42,7 @@ pub const PASS: Pass = Pass {
         emulators: false,
         machine: false,
     },
+    files: super::no_files,
     settings: SETTINGS,
     run,
 };
@@ -79,12 +84,18 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         .get("cpu-override.features")
         .unwrap_or_default();
     let native = libvirt_name(model);
-    match context.settings.get("cpu-override.style") {
+    let outcome = match context.settings.get("cpu-override.style") {
         Some("native") => as_element(document, context, model, native, features),
         None if has_native_form(document, native) => {
             as_element(document, context, model, native, features)
         }
         _ => as_argument(document, context, model, features),
+    };
+    match outcome {
+        Outcome::Ensure(ensure) => ensure
+            .noting(minimum::notes(document, context, model, features))
+            .into(),
+        other => other,
     }
 }
 

@@ -57,6 +57,7 @@ pub const PASS: Pass = Pass {
         emulators: false,
         machine: false,
     },
+    files,
     settings: SETTINGS,
     run,
 };
@@ -116,7 +117,7 @@ impl Blocked {
 }
 
 /// The files a definition and the settings name: facts about them decide.
-pub fn files(document: &Document<'_>, settings: &Settings) -> Vec<String> {
+fn files(document: &Document<'_>, settings: &Settings) -> Vec<String> {
     let os = Os::read(document);
     let mut paths: Vec<String> = [os.loader, os.template, os.nvram]
         .into_iter()

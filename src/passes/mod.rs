@@ -6,18 +6,22 @@
 
 mod applesmc;
 mod cpu_override;
+mod elements;
+mod fake_core_count;
 mod firmware;
 pub mod guest;
 mod hotplug;
 mod idset;
+mod iothread;
+mod pinning;
 pub mod settings;
+mod smbios;
 mod topoext;
 mod topology;
 
 use crate::document::Document;
 use crate::host::Facts;
 use crate::merge::Patch;
-pub use firmware::files as firmware_files;
 use settings::{Setting, Settings};
 
 /// What a pass decides from.
@@ -132,10 +136,18 @@ pub struct Pass {
     pub source: &'static str,
     /// The facts it reads.
     pub needs: Needs,
+    /// The files on the host that the definition or the settings name and the pass asks about;
+    /// what is found there becomes [`Facts::files`].
+    pub files: fn(&Document<'_>, &Settings) -> Vec<String>,
     /// The settings it understands.
     pub settings: &'static [Setting],
     /// The decision.
     pub run: fn(&Document<'_>, &Context<'_>) -> Outcome,
+}
+
+/// For passes that ask about no file.
+fn no_files(_: &Document<'_>, _: &Settings) -> Vec<String> {
+    Vec::new()
 }
 
 /// All passes, in the only order they run in.
@@ -144,10 +156,17 @@ pub const PASSES: &[Pass] = &[
     firmware::PASS,
     // Before topoext and cpu-override, which ask how many threads a core has.
     topology::PASS,
+    // After topology, which makes room for it: enables a part of those vCPUs.
+    fake_core_count::PASS,
+    // After topology and fake-core-count, which decide how many vCPUs there are.
+    pinning::PASS,
+    // After disk: the disks it adds use the iothread as well.
+    iothread::PASS,
     // Before cpu-override, which carries topoext along.
     topoext::PASS,
     applesmc::PASS,
     hotplug::PASS,
+    smbios::PASS,
     // Last: its -cpu hides <cpu>, and it notes what the passes before put there in vain.
     cpu_override::PASS,
 ];

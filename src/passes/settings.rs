@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::PASSES;
 use crate::host::Version;
+use crate::macos::{Choice, MACS, Mac, Release};
 use crate::text;
 
 /// One setting a pass understands.
@@ -22,15 +23,29 @@ pub struct Setting {
 }
 
 /// Settings that belong to no single pass.
-pub const GENERAL: &[Setting] = &[Setting {
-    key: "host.libvirt",
-    values: "VERSION",
-    about: "plan for this version of libvirt, e.g. 9.0.0",
-    check: |value| match value.parse::<Version>() {
-        Ok(_) => Ok(()),
-        Err(_) => Err("it is a version like 9.0.0".to_owned()),
+pub const GENERAL: &[Setting] = &[
+    Setting {
+        key: "host.libvirt",
+        values: "VERSION",
+        about: "plan for this version of libvirt, e.g. 9.0.0",
+        check: |value| match value.parse::<Version>() {
+            Ok(_) => Ok(()),
+            Err(_) => Err("it is a version like 9.0.0".to_owned()),
+        },
     },
-}];
+    Setting {
+        key: "macos",
+        values: "RELEASE",
+        about: "the macOS release the guest is to run, by name or number: sonoma, 10.15 (option --macos)",
+        check: |value| Release::find(value).map(|_| ()),
+    },
+    Setting {
+        key: "mac.model",
+        values: "MODEL",
+        about: "the Mac the guest stands for; without 'macos' its newest release is meant",
+        check: mac_model,
+    },
+];
 
 /// The values that were set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -103,10 +118,23 @@ impl Settings {
         self.get(key)?.trim().parse().ok()
     }
 
+    /// The macOS release the guest is to run, and why that one.
+    pub fn macos(&self) -> Choice {
+        Choice::of(self.get("macos"), self.get("mac.model"))
+    }
+
     /// The version of libvirt to plan for, when one was set.
     pub fn libvirt(&self) -> Option<Version> {
         self.get("host.libvirt")?.parse().ok()
     }
+}
+
+fn mac_model(value: &str) -> Result<(), String> {
+    if Mac::find(value).is_some() {
+        return Ok(());
+    }
+    let models: Vec<&str> = MACS.iter().map(|mac| mac.model).collect();
+    Err(format!("there are {}", text::list(&models)))
 }
 
 /// A check for one of several words.
@@ -155,7 +183,7 @@ mod tests {
             (
                 "topology.vcpus",
                 "6",
-                "'6' does not fit the setting 'topology.vcpus': macOS boots with a power of two only; the nearest are 4 and 8",
+                "'6' does not fit the setting 'topology.vcpus': macOS boots with a power of two only; the nearest are 4 and 8; for 6: --set fake-core-count.vcpus=6",
             ),
             (
                 "topology.vcpus",
@@ -178,6 +206,16 @@ mod tests {
                 "'a,b' does not fit the setting 'cpu-override.model': it is one name such as Skylake-Client; features go into cpu-override.features",
             ),
             ("topology.thread", "2", "unknown setting 'topology.thread'"),
+            (
+                "macos",
+                "senoma",
+                "'senoma' does not fit the setting 'macos': did you mean 'sonoma'?",
+            ),
+            (
+                "mac.model",
+                "MacPro6,1",
+                "'MacPro6,1' does not fit the setting 'mac.model': there are MacPro7,1, MacPro5,1, MacPro4,1, MacPro3,1 and MacPro2,1",
+            ),
         ] {
             assert_eq!(
                 Settings::default().set(key, value).unwrap_err().to_string(),

@@ -167,7 +167,9 @@ pub fn facts(document: &Document<'_>, context: &Context<'_>) -> Facts {
 pub fn needs(patch: &crate::merge::Patch) -> Needs {
     Needs {
         // libvirt's version comes along with these.
-        cpu: patch.mentions("host.cpu") || patch.mentions("libvirt") || patch.mentions("host.libvirt"),
+        cpu: patch.mentions("host.cpu")
+            || patch.mentions("libvirt")
+            || patch.mentions("host.libvirt"),
         emulators: patch.mentions("qemu") || patch.mentions("host.qemu"),
         machine: patch.mentions("host.kvm") || patch.mentions("host.memory"),
         ..Needs::default()
@@ -232,7 +234,10 @@ mod tests {
         };
         assert_eq!(missing("host.cpu.vendor"), "the host's CPU vendor");
         assert_eq!(missing("host.memory"), "the host's memory in KiB");
-        assert_eq!(missing("qemu"), "the version of the QEMU that runs the guest");
+        assert_eq!(
+            missing("qemu"),
+            "the version of the QEMU that runs the guest"
+        );
         assert_eq!(missing("guest.machine"), "Is(\"pc\")");
         assert!(matches!(unknown["topology.vcpus"], Fact::Unset(_)));
 

@@ -232,9 +232,9 @@ fn read(kind: Kind, path: &Path) -> Result<Item, LibraryError> {
     }
     let text = match (kind, bytes.is_empty()) {
         // An empty file is explained by whoever reads it.
-        (Kind::Patch, false) => Input::decode(&bytes).map(|input| input.text).map_err(|cause| {
-            error(io::Error::new(io::ErrorKind::InvalidData, cause))
-        })?,
+        (Kind::Patch, false) => Input::decode(&bytes)
+            .map(|input| input.text)
+            .map_err(|cause| error(io::Error::new(io::ErrorKind::InvalidData, cause)))?,
         _ => String::from_utf8(bytes)
             .map_err(|cause| error(io::Error::new(io::ErrorKind::InvalidData, cause)))?,
     };
@@ -318,7 +318,10 @@ mod tests {
         let shipped = library
             .find(Kind::Profile, "MACPRO7,1", keep.path())
             .unwrap();
-        assert_eq!((shipped.shown().as_str(), shipped.origin), ("macpro7,1", Origin::Shipped));
+        assert_eq!(
+            (shipped.shown().as_str(), shipped.origin),
+            ("macpro7,1", Origin::Shipped)
+        );
         let names: Vec<String> = library
             .all(Kind::Patch)
             .unwrap()
@@ -332,9 +335,7 @@ mod tests {
     #[test]
     fn what_is_not_there_is_named_with_what_is() {
         let (keep, library) = library();
-        let error = library
-            .find(Kind::Patch, "teirs", keep.path())
-            .unwrap_err();
+        let error = library.find(Kind::Patch, "teirs", keep.path()).unwrap_err();
         assert_eq!(error.to_string(), "unknown patch 'teirs'");
         let LibraryError::Unknown { nearest, known, .. } = error else {
             panic!("{error:?}");
@@ -344,6 +345,8 @@ mod tests {
         let error = library
             .find(Kind::Patch, "./none.xml", keep.path())
             .unwrap_err();
-        assert!(matches!(error, LibraryError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound));
+        assert!(
+            matches!(error, LibraryError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
+        );
     }
 }

@@ -8,8 +8,8 @@ mod schema;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use toml::de::{DeTable, DeValue};
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use crate::document::Excerpt;
 use crate::patches::{self, Item, Kind, Library, LibraryError, Origin};
@@ -136,11 +136,7 @@ impl Profile {
     }
 }
 
-fn load(
-    item: &Item,
-    library: &Library,
-    open: &mut Vec<Origin>,
-) -> Result<Profile, ProfileError> {
+fn load(item: &Item, library: &Library, open: &mut Vec<Origin>) -> Result<Profile, ProfileError> {
     let file = Reader {
         shown: item.shown(),
         text: &item.text,
@@ -151,7 +147,9 @@ fn load(
     };
     let own = file.read(&item.name)?;
     let Some((parent, place)) = own.extends else {
-        return Ok(own.profile.over(Profile::default(), own.passes, own.patches));
+        return Ok(own
+            .profile
+            .over(Profile::default(), own.passes, own.patches));
     };
     open.push(match &item.origin {
         Origin::Shipped => Origin::File(PathBuf::from(&item.name)),
@@ -272,8 +270,7 @@ impl Reader<'_> {
                     own.extends = Some((parent, self.place(value.span())));
                 }
                 "passes" => {
-                    let names = self.names("passes", value, &mut own.profile, Part::Pass)?;
-                    own.passes = Some(names.iter().map(|name| name.to_lowercase()).collect());
+                    own.passes = Some(self.names("passes", value, &mut own.profile, Part::Pass)?);
                 }
                 "patches" => {
                     own.patches =
@@ -322,10 +319,12 @@ impl Reader<'_> {
         let mut names = Vec::new();
         for element in array.iter() {
             let given = self.text_of(key, element)?;
-            let name = match part == Part::Patch && patches::is_file(Kind::Patch, &given) {
+            let name = match part {
                 // Relative to the profile, wherever the program is run.
-                true => self.directory.join(&given).to_string_lossy().into_owned(),
-                false => given,
+                Part::Patch if patches::is_file(Kind::Patch, &given) => {
+                    self.directory.join(&given).to_string_lossy().into_owned()
+                }
+                _ => given.to_lowercase(),
             };
             let place = self.place(element.span());
             profile.places.push((part, name.clone(), place));
@@ -357,9 +356,11 @@ impl Reader<'_> {
                 DeValue::String(text) => text.to_string(),
                 DeValue::Boolean(true) => "yes".to_owned(),
                 DeValue::Boolean(false) => "no".to_owned(),
-                DeValue::Integer(number) if number.radix() == 10 => {
-                    number.as_str().replace('_', "").trim_start_matches('+').to_owned()
-                }
+                DeValue::Integer(number) if number.radix() == 10 => number
+                    .as_str()
+                    .replace('_', "")
+                    .trim_start_matches('+')
+                    .to_owned(),
                 DeValue::Float(number) => number.as_str().to_owned(),
                 _ => return Err(self.wrong(&name, value, "text, a number, true or false")),
             };

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::INHERITED;
 use crate::merge::Patch;
-use crate::passes::settings::{self, Setting};
 use crate::passes::PASSES;
+use crate::passes::settings::{self, Setting};
 use crate::patches;
 
 /// The schema (JSON Schema 2020-12). TOML editors take it as they take one for JSON.
@@ -108,9 +108,9 @@ fn value_of(setting: &Setting) -> Value {
 }
 
 fn insert(sections: &mut Map<String, Value>, section: &str, name: &str, value: Value) {
-    let object = sections.entry(section).or_insert_with(|| {
-        json!({ "type": "object", "properties": {}, "additionalProperties": false })
-    });
+    let object = sections.entry(section).or_insert_with(
+        || json!({ "type": "object", "properties": {}, "additionalProperties": false }),
+    );
     if let Some(properties) = object["properties"].as_object_mut() {
         properties.insert(name.to_owned(), value);
     }
