@@ -183,6 +183,16 @@ impl Library {
         Ok(items)
     }
 
+    /// The places after the one that has this file.
+    pub fn beyond(&self, file: &Path) -> Library {
+        let own = |directory: &PathBuf| Some(directory.as_path()) == file.parent();
+        let directories = match self.directories.iter().position(own) {
+            Some(own) => self.directories.iter().skip(own + 1).cloned().collect(),
+            None => self.directories.clone(),
+        };
+        Library { directories }
+    }
+
     fn unknown(&self, kind: Kind, given: &str) -> LibraryError {
         // A directory that cannot be read has nothing to suggest.
         let mut known: Vec<String> = self

@@ -136,7 +136,8 @@ impl Profile {
     }
 }
 
-fn load(item: &Item, library: &Library, open: &mut Vec<Origin>) -> Result<Profile, ProfileError> {
+/// `open`: the profiles on the way here.
+fn load(item: &Item, library: &Library, open: &mut Vec<Item>) -> Result<Profile, ProfileError> {
     let file = Reader {
         shown: item.shown(),
         text: &item.text,
@@ -151,31 +152,39 @@ fn load(item: &Item, library: &Library, open: &mut Vec<Origin>) -> Result<Profil
             .profile
             .over(Profile::default(), own.passes, own.patches));
     };
-    open.push(match &item.origin {
-        Origin::Shipped => Origin::File(PathBuf::from(&item.name)),
-        origin => origin.clone(),
-    });
-    let nested = |source: ProfileError| ProfileError::Extends {
-        name: parent.clone(),
-        by: file.shown.clone(),
-        source: Box::new(source),
+    open.push(item.clone());
+    // A profile may extend the one it hides.
+    let beyond = match &item.origin {
+        Origin::File(path) if parent == item.name => library.beyond(path),
+        _ => library.clone(),
     };
-    let found = library
+    let found = beyond
         .find(Kind::Profile, &parent, &file.directory)
         .map_err(|error| missing_parent(error, &place))?;
-    let origin = match &found.origin {
-        Origin::Shipped => Origin::File(PathBuf::from(&found.name)),
-        origin => origin.clone(),
-    };
-    if open.contains(&origin) {
+    if open.iter().any(|item| is_same(item, &found)) {
         return Err(ProfileError::Malformed {
             message: format!("'{parent}' extends this profile, so this one cannot extend it"),
             help: None,
             place: Box::new(place),
         });
     }
-    let parent = load(&found, library, open).map_err(nested)?;
+    let parent = load(&found, library, open).map_err(|source| ProfileError::Extends {
+        name: parent,
+        by: file.shown.clone(),
+        source: Box::new(source),
+    })?;
     Ok(own.profile.over(parent, own.passes, own.patches))
+}
+
+/// Whether two are one, however the way to them is written.
+fn is_same(one: &Item, other: &Item) -> bool {
+    match (&one.origin, &other.origin) {
+        (Origin::File(one), Origin::File(other)) => {
+            let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            real(one) == real(other)
+        }
+        _ => one == other,
+    }
 }
 
 fn missing_parent(error: LibraryError, place: &Place) -> ProfileError {

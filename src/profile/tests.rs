@@ -162,7 +162,7 @@ fn mistakes_are_shown_where_they_stand() {
         ),
         (
             "passes = [\n",
-            "2:1 not TOML: unclosed array, expected `]` / -",
+            "1:11 not TOML: unclosed array, expected `]` / -",
         ),
     ] {
         let (_keep, profile) = read(&[("my.toml", text)]);
@@ -184,8 +184,8 @@ fn mistakes_are_shown_where_they_stand() {
 #[test]
 fn profiles_that_extend_each_other_are_refused() {
     let (_keep, profile) = read(&[
-        ("a.toml", "extends = './b.toml'"),
-        ("b.toml", "extends = './a.toml'"),
+        ("d/a.toml", "extends = '../d/b.toml'"),
+        ("d/b.toml", "extends = '../d/a.toml'"),
     ]);
     let error = profile.unwrap_err();
     let ProfileError::Extends { source, .. } = error else {
@@ -193,7 +193,7 @@ fn profiles_that_extend_each_other_are_refused() {
     };
     assert_eq!(
         source.to_string(),
-        "'./a.toml' extends this profile, so this one cannot extend it"
+        "'../d/a.toml' extends this profile, so this one cannot extend it"
     );
 }
 
@@ -205,10 +205,16 @@ fn a_profile_can_extend_its_namesake() {
         "extends = 'macpro7,1'\nsettings.topology.vcpus = 4",
     )]);
     let profile = profile.unwrap();
-    assert_eq!(
-        profile.passes,
-        Profile::shipped("macpro7,1").unwrap().passes
-    );
+    let shipped = Profile::shipped("macpro7,1").unwrap();
+    assert_eq!(profile.passes, shipped.passes);
+
+    let (keep, _) = read(&[("library/macpro7,1.toml", "extends = 'macpro7,1'\n")]);
+    let library = Library {
+        directories: vec![keep.path().join("library")],
+    };
+    let profile = Profile::find("macpro7,1", &library).unwrap();
+    assert_eq!(profile.passes, shipped.passes);
+    assert!(!profile.explanation.contains("Mac Pro"));
 }
 
 #[test]
