@@ -39,14 +39,22 @@ fn the_first_screen_is_what_the_demo_prints() {
     if std::env::var_os("UPDATE_README").is_some() {
         fs::write(README, format!("{before}```console\n{printed}```\n{after}")).unwrap();
     } else {
-        assert_eq!(block, printed, "UPDATE_README=1 cargo test --test readme writes it anew");
+        assert_eq!(
+            block, printed,
+            "UPDATE_README=1 cargo test --test readme writes it anew"
+        );
     }
 }
 
 #[test]
 fn every_command_is_one() {
     let mut count = 0;
-    for file in [README, "docs/coverage.md", "docs/patches.md", "docs/testing.md"] {
+    for file in [
+        README,
+        "docs/coverage.md",
+        "docs/patches.md",
+        "docs/testing.md",
+    ] {
         let Ok(text) = fs::read_to_string(file) else {
             continue;
         };
@@ -57,7 +65,10 @@ fn every_command_is_one() {
                 };
                 // `sudo virt-patch`, `xargs virt-patch`: what stands before is not ours.
                 let words = shlex::split(&command[at..]).unwrap();
-                if words[1..].iter().any(|word| word.starts_with('…') || word == "...") {
+                if words[1..]
+                    .iter()
+                    .any(|word| word.starts_with('…') || word == "...")
+                {
                     continue;
                 }
                 count += 1;

@@ -3,6 +3,8 @@
 
 use super::*;
 
+mod siblings;
+
 #[track_caller]
 fn check(before: &str, patch: &str, after: &str) {
     check_with(before, &Patch::new("test.xml", patch), after);
