@@ -301,6 +301,9 @@ pub struct UndoArgs {
     /// Show what would be done, and do nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
+    /// Undo although a managed save image would restore the present hardware
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Arguments of `host`.
