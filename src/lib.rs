@@ -9,4 +9,5 @@ pub mod passes;
 pub mod pipeline;
 pub mod profile;
 pub mod report;
+pub mod shipped;
 pub mod text;

@@ -65,6 +65,14 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("macpro4,1", include_str!("../patches/macpro4,1.toml")),
     ("macpro3,1", include_str!("../patches/macpro3,1.toml")),
     ("macpro2,1", include_str!("../patches/macpro2,1.toml")),
+    (
+        "linux-desktop",
+        include_str!("../patches/linux-desktop.toml"),
+    ),
+    (
+        "windows-desktop",
+        include_str!("../patches/windows-desktop.toml"),
+    ),
 ];
 
 /// What runs when no profile is named.
@@ -148,6 +156,7 @@ mod tests {
     use super::*;
     use crate::passes;
     use crate::passes::settings::Settings;
+    use crate::shipped;
 
     #[test]
     fn every_shipped_profile_names_what_exists() {
@@ -156,6 +165,9 @@ mod tests {
             assert!(!profile.explanation.is_empty());
             for pass in profile.passes.iter().chain(&profile.template_passes) {
                 assert!(passes::find(pass).is_some(), "{name}: {pass}");
+            }
+            for patch in &profile.patches {
+                assert!(shipped::patch(patch).is_some(), "{name}: {patch}");
             }
             let mut settings = Settings::default();
             for (key, value) in &profile.settings {

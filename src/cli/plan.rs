@@ -19,7 +19,7 @@ use crate::passes::settings::{SettingError, Settings};
 use crate::passes::{self, Context, Needs, Pass};
 use crate::pipeline::{self, Plan, PlanError, Step};
 use crate::profile::{self, Profile, ProfileError};
-use crate::text;
+use crate::{shipped, text};
 
 /// What to run, worked out from the options.
 pub(crate) struct Job {
@@ -276,16 +276,25 @@ fn steps(args: &RunArgs, profile: &Profile, template: bool) -> anyhow::Result<Ve
         chosen.retain(|pass| pass.name != skipped.name);
     }
     let mut steps: Vec<Step> = chosen.into_iter().map(Step::Pass).collect();
-    for path in &args.patch {
-        let text = fs::read_to_string(path).with_context(|| {
-            Advice::new(
-                format!("cannot read the patch '{path}'"),
-                "--patch takes the file of a merge patch, a partial <domain>",
-            )
-        })?;
-        steps.push(Step::Patch(Patch::new(path, text)));
+    let of_profile = profile.patches.iter().filter(|_| args.pass.is_none());
+    for name in of_profile.chain(&args.patch) {
+        steps.push(Step::Patch(patch(name)?));
     }
     Ok(steps)
+}
+
+/// A shipped patch by its name, or a file.
+fn patch(name: &str) -> anyhow::Result<Patch> {
+    if let Some(text) = shipped::patch(name) {
+        return Ok(Patch::new(name, text));
+    }
+    let text = fs::read_to_string(name).with_context(|| {
+        Advice::new(
+            format!("cannot read the patch '{name}'"),
+            "--patch takes the file of a merge patch, a partial <domain>, or the name of a shipped one",
+        )
+    })?;
+    Ok(Patch::new(name, text))
 }
 
 /// The passes whose own settings were given: what is asked for is done, whatever the profile lists.

@@ -88,14 +88,21 @@ fn size_of(unit: &str) -> Option<u128> {
 }
 
 impl fmt::Display for Amount {
-    /// In the largest unit that gives a whole number: `8 GiB`, `1500 MiB`, `976563 KiB`.
+    /// In the largest unit that gives a whole number: `8 GiB`, `1500 MiB`; otherwise roughly as
+    /// well: `16459750 KiB (15.6 GiB)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (unit, kib) in [("TiB", 1 << 30), ("GiB", 1 << 20), ("MiB", 1 << 10)] {
             if self.0 > 0 && self.0.is_multiple_of(kib) {
                 return write!(f, "{} {unit}", self.0 / kib);
             }
         }
-        write!(f, "{} KiB", self.0)
+        write!(f, "{} KiB", self.0)?;
+        // Tenths of a GiB, rounded down.
+        let tenths = (self.0 * 10) >> 20;
+        match tenths {
+            0 => Ok(()),
+            tenths => write!(f, " ({}.{} GiB)", tenths / 10, tenths % 10),
+        }
     }
 }
 
@@ -146,7 +153,9 @@ mod tests {
         for (kib, said) in [
             (8_388_608, "8 GiB"),
             (1_536_000, "1500 MiB"),
-            (976_563, "976563 KiB"),
+            (976_563, "976563 KiB (0.9 GiB)"),
+            (16_459_750, "16459750 KiB (15.6 GiB)"),
+            (1000, "1000 KiB"),
             (1 << 30, "1 TiB"),
         ] {
             assert_eq!(Amount(kib).to_string(), said);
