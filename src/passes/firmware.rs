@@ -208,6 +208,9 @@ fn choose(
         }
         let reason = match os.firmware {
             Some("efi") if fit => "a loader and template of the definition's own were asked for",
+            Some("efi") if os.secure == Some("no") && !os.demands_secure_boot() => {
+                "libvirt 8.6 to 9.1 refuse secure='no' beside firmware='efi'"
+            }
             Some("efi") => "firmware='efi' alone lets libvirt take the Secure Boot build",
             Some(_) => "macOS boots with UEFI, not BIOS",
             None => "no firmware is named, which means BIOS; macOS boots with UEFI",

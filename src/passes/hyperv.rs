@@ -65,8 +65,10 @@ fn run(document: &Document<'_>, _context: &Context<'_>) -> Outcome {
     if document.attribute(&["features", "hyperv"], "mode") == Some("passthrough") {
         return Outcome::NotApplicable("the guest has every enlightenment the host has".to_owned());
     }
+    // libvirt's default.
+    let offset = document.attribute(&["clock"], "offset").unwrap_or("utc");
     Ensure::new(
-        Patch::new("hyperv", include_str!("../../patches/hyperv.xml")),
+        Patch::new("hyperv", include_str!("../../patches/hyperv.xml")).with("offset", offset),
         "Windows spares itself timers, locks and interrupts that cost much in a guest",
         "the guest has the enlightenments",
     )

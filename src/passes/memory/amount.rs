@@ -42,6 +42,9 @@ impl Amount {
     pub(super) fn with_unit(number: &str, unit: Option<&str>) -> Result<Amount, String> {
         let shape = || "it is a whole number with a unit, such as 8GiB or 8192MiB".to_owned();
         let number: u128 = number.trim().parse().map_err(|_| shape())?;
+        if unit.is_some_and(|unit| unit.starts_with(['.', ','])) {
+            return Err(shape());
+        }
         let size = size_of(unit.unwrap_or("KiB")).ok_or_else(|| {
             "the units are b, KB, KiB, MB, MiB, GB, GiB, TB and TiB; K, M, G and T mean KiB to TiB"
                 .to_owned()
