@@ -9,7 +9,8 @@ use serde::Serialize;
 use crate::document::qemu::{self, Problem};
 use crate::document::{Document, DocumentError};
 use crate::merge::{self, MergeError, Patch};
-use crate::passes::{Context, Needs, Outcome, Pass, guest};
+use crate::passes::settings::Settings;
+use crate::passes::{Context, Needs, Outcome, PASSES, Pass, guest};
 
 /// One thing to run.
 #[derive(Debug, Clone)]
@@ -38,6 +39,17 @@ pub fn needs(steps: &[Step]) -> Needs {
             Step::Pass(pass) => needs.and(pass.needs),
             Step::Patch(_) => needs,
         })
+}
+
+/// The files a run asks about: see [`Pass::files`].
+pub fn files(steps: &[Step], document: &Document<'_>, settings: &Settings) -> Vec<String> {
+    let passes = steps.iter().filter_map(|step| match step {
+        Step::Pass(pass) => Some(pass),
+        Step::Patch(_) => None,
+    });
+    passes
+        .flat_map(|pass| (pass.files)(document, settings))
+        .collect()
 }
 
 /// What became of a step.
@@ -101,6 +113,21 @@ impl Plan {
         self.before != self.after
     }
 
+    /// This plan and one for its result, as one. What changed in the first stays a change.
+    fn then(self, next: Plan) -> Plan {
+        let steps = self.steps.into_iter().zip(next.steps);
+        Plan {
+            after: next.after,
+            steps: steps
+                .map(|(first, second)| match (first.verdict, second.verdict) {
+                    (Verdict::Changed, Verdict::Satisfied | Verdict::NotApplicable) => first,
+                    _ => second,
+                })
+                .collect(),
+            ..self
+        }
+    }
+
     /// The steps that stop the run.
     pub fn blocked(&self) -> impl Iterator<Item = &StepReport> {
         self.steps
@@ -128,11 +155,42 @@ pub enum PlanError {
     },
 }
 
-/// Runs `steps` over the definition `text`.
+/// Runs `steps` over the definition `text`, in their order. Where that is another order than that
+/// of [`PASSES`], a pass may have decided from what a later one changed: then all run again, until
+/// nothing changes any more.
 ///
 /// # Errors
 /// A definition that cannot be read, or a user's patch that cannot be merged.
 pub fn run(text: &str, steps: &[Step], context: &Context<'_>) -> Result<Plan, PlanError> {
+    let mut plan = once(text, steps, context)?;
+    if in_usual_order(steps) {
+        return Ok(plan);
+    }
+    for _ in 1..steps.len() {
+        if !plan.changed() {
+            break;
+        }
+        let next = once(&plan.after, steps, context)?;
+        if !next.changed() {
+            break;
+        }
+        plan = plan.then(next);
+    }
+    Ok(plan)
+}
+
+fn in_usual_order(steps: &[Step]) -> bool {
+    let place = |pass: &Pass| PASSES.iter().position(|known| known.name == pass.name);
+    steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Pass(pass) => place(pass),
+            Step::Patch(_) => None,
+        })
+        .is_sorted()
+}
+
+fn once(text: &str, steps: &[Step], context: &Context<'_>) -> Result<Plan, PlanError> {
     let document = Document::parse_domain(text)?;
     if steps.is_empty() {
         return Ok(Plan {

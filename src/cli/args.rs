@@ -84,6 +84,23 @@ pub enum Command {
   find . -name '*.xml' -print0 | xargs -0 virt-patch check --quiet
   virt-patch check --json vm.xml")]
     Check(CheckArgs),
+    /// Redefine a domain: diff, question, backup, redefine, verify
+    #[command(after_help = "Examples:
+  virt-patch apply vm -p macpro7,1
+  virt-patch apply vm --pass topology --yes
+  virt-patch apply --template --name mac -p macpro7,1
+  virt-patch apply imported.xml --pass '' --replace")]
+    Apply(ApplyArgs),
+    /// Start a throw-away copy of the patched domain and ask QEMU what it really has
+    #[command(after_help = "Examples:
+  virt-patch preflight vm -p macpro7,1
+  virt-patch apply vm -p macpro7,1 --preflight")]
+    Preflight(PreflightArgs),
+    /// Put the last backup of a domain back
+    #[command(after_help = "Examples:
+  virt-patch undo vm
+  virt-patch undo --list")]
+    Undo(UndoArgs),
     /// Show what is known of the host
     #[command(after_help = "Examples:
   virt-patch host
@@ -196,6 +213,9 @@ pub struct DiffArgs {
     /// Lines of context
     #[arg(short = 'U', long, value_name = "N", default_value_t = 3)]
     pub unified: usize,
+    /// The QEMU command line before and after instead of the definition
+    #[arg(long, conflicts_with = "json")]
+    pub qemu: bool,
     /// Show passwords, for a diff that applies
     #[arg(long)]
     pub show_secrets: bool,
@@ -228,6 +248,61 @@ pub struct CheckArgs {
     pub json: bool,
 }
 
+/// Arguments of `apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    #[command(flatten)]
+    pub sources: Sources,
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Show what would be done, and do nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Redefine although a managed save image would restore the old hardware
+    #[arg(long)]
+    pub force: bool,
+    /// First start a throw-away copy and ask QEMU what it really has
+    #[arg(long)]
+    pub preflight: bool,
+    /// A definition from a file takes the place of the domain of that name or UUID
+    #[arg(long)]
+    pub replace: bool,
+    /// JSON, one object for each domain on a line of its own
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `preflight`.
+#[derive(Debug, Args)]
+pub struct PreflightArgs {
+    #[command(flatten)]
+    pub sources: Sources,
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// JSON, one object for each SOURCE on a line of its own
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `undo`.
+#[derive(Debug, Args)]
+pub struct UndoArgs {
+    /// The domain, by name, UUID or ID; also one that is not defined any more
+    pub domain: Option<String>,
+    /// Show the backups there are
+    #[arg(long)]
+    pub list: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Show what would be done, and do nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+}
+
 /// Arguments of `host`.
 #[derive(Debug, Args)]
 pub struct HostArgs {
@@ -244,6 +319,9 @@ pub struct HostArgs {
 pub struct ListArgs {
     /// A pass, profile or patch to explain, or 'settings'
     pub name: Option<String>,
+    /// The domains there are, one name on each line
+    #[arg(long, conflicts_with = "name")]
+    pub domains: bool,
     /// JSON
     #[arg(long)]
     pub json: bool,
@@ -260,8 +338,14 @@ impl Cli {
                 Some(host) => Some(host.as_str()),
                 None => self.global.connect.as_ref().map(|_| "libvirt"),
             },
+            Command::Apply(_) | Command::Preflight(_) => Some("libvirt"),
+            Command::Undo(args) if !args.list => Some("libvirt"),
+            Command::List(args) if args.domains => Some("libvirt"),
             _ => None,
         };
+        if matches!(&self.command, Command::Diff(args) if args.qemu) {
+            return true;
+        }
         host == Some("libvirt") || self.first_domain().is_some()
     }
 
@@ -271,6 +355,9 @@ impl Cli {
             Command::Diff(args) => &args.sources,
             Command::Render(args) => &args.sources,
             Command::Check(args) => &args.sources,
+            Command::Apply(args) => &args.sources,
+            Command::Preflight(args) => &args.sources,
+            Command::Undo(args) => return args.domain.as_deref(),
             _ => return None,
         };
         sources.sources.iter().find_map(|source| match source {

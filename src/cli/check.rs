@@ -1,6 +1,7 @@
 //! `virt-patch check`: one line per pass, verdict and reason.
 
 use super::args::CheckArgs;
+use super::connection::Purpose;
 use super::plan::{self, Job};
 use super::{Exit, World, show};
 use crate::pipeline::Plan;
@@ -10,7 +11,7 @@ pub(crate) fn run(args: &CheckArgs, world: &mut World<'_>) -> anyhow::Result<Exi
     let job = Job::new(&args.run)?;
     let several = args.sources.sources.len() > 1;
     let mut worst = Exit::Done;
-    for definition in plan::definitions(&args.sources)? {
+    for definition in plan::definitions(&args.sources, Purpose::Look, world)? {
         let shown = definition.and_then(|definition| {
             let plan = job.plan(&definition, world)?;
             if args.json {

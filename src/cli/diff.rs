@@ -1,20 +1,32 @@
 //! `virt-patch diff`: what would change.
 
+use anyhow::Context as _;
+
 use super::args::DiffArgs;
+use super::connection::Purpose;
 use super::plan::{self, Job};
 use super::show;
 use super::source::Definition;
 use super::{Exit, World};
+use crate::document::qemu;
+use crate::hypervisor::Mode;
 use crate::pipeline::Plan;
-use crate::report::diff::{DiffOptions, unified};
+use crate::report::diff::{DiffOptions, Labels, unified};
 use crate::report::{mask, verdicts};
 
 pub(crate) fn run(args: &DiffArgs, world: &mut World<'_>) -> anyhow::Result<Exit> {
     let job = Job::new(&args.run)?;
     let mut worst = Exit::Done;
-    for definition in plan::definitions(&args.sources)? {
+    let purpose = match args.show_secrets {
+        true => Purpose::Complete,
+        false => Purpose::Look,
+    };
+    for definition in plan::definitions(&args.sources, purpose, world)? {
         let shown = definition.and_then(|definition| {
             let plan = job.plan(&definition, world)?;
+            if args.qemu {
+                return command_line(&definition, &plan, world);
+            }
             show(args, &job, &definition, &plan, world)
         });
         worst = worst.max(super::check::or_report(shown, world));
@@ -57,4 +69,89 @@ fn show(
         }
     }
     Ok(super::check::exit(plan))
+}
+
+/// The command line libvirt would run before and after, one argument on each line: this is what shows
+/// that a `-cpu` argument hides `<cpu>`.
+fn command_line(
+    definition: &Definition,
+    plan: &Plan,
+    world: &mut World<'_>,
+) -> anyhow::Result<Exit> {
+    let connection = world.open(Mode::ReadWrite)?;
+    let native = |text: &str, which: &str| -> anyhow::Result<String> {
+        let line = connection
+            .to_native(text)
+            .with_context(|| format!("libvirt makes no command line of {which} definition"))?;
+        Ok(one_on_each_line(&line))
+    };
+    let before = native(&plan.before, "the present")?;
+    let after = native(&plan.after, "the new")?;
+    let labels = Labels::domain(&definition.name, "QEMU command line");
+    let options = DiffOptions {
+        color: world.out.color,
+        terminal: world.out.terminal,
+        ..DiffOptions::default()
+    };
+    world
+        .out
+        .print(&unified(&before, &after, &labels, &options))?;
+    show::summary(&definition.name, plan, &mut world.out);
+    Ok(super::check::exit(plan))
+}
+
+/// libvirt writes a shell command; here each option stands on a line of its own with its value.
+fn one_on_each_line(command: &str) -> String {
+    let mut words = shell_words(command).into_iter().peekable();
+    let mut out = String::new();
+    while let Some(word) = words.next() {
+        out.push_str(&word);
+        let takes_value = word.strip_prefix('-').is_some_and(qemu::takes_value);
+        if takes_value && let Some(value) = words.next() {
+            out.push(' ');
+            out.push_str(&value);
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// The words of a shell command as libvirt quotes it: single quotes, and a backslash for a quote.
+fn shell_words(command: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quoted = false;
+    let mut chars = command.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\'' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            '\\' if !quoted => match chars.next() {
+                // A continued line.
+                Some('\n') | None => {}
+                Some(literal) => word.get_or_insert_default().push(literal),
+            },
+            c if c.is_whitespace() && !quoted => words.extend(word.take()),
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_is_split_as_the_shell_would() {
+        assert_eq!(
+            one_on_each_line(
+                "PATH=/bin qemu -S -object '{\"a\":\"it'\\''s\"}' \\\n-cpu 'a b' -usb"
+            ),
+            "PATH=/bin\nqemu\n-S\n-object {\"a\":\"it's\"}\n-cpu a b\n-usb\n"
+        );
+    }
 }

@@ -8,7 +8,7 @@ use crate::host::{Facts, Firmware};
 use crate::text;
 
 pub(crate) fn run(args: &HostArgs, world: &mut World<'_>) -> anyhow::Result<Exit> {
-    let facts = plan::all_facts(args.host.as_deref())?;
+    let facts = plan::all_facts(args.host.as_deref(), world)?;
     if args.json {
         world.out.print(&facts.to_json()?)?;
     } else {

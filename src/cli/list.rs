@@ -5,6 +5,7 @@ use serde_json::json;
 use super::args::ListArgs;
 use super::errors::Advice;
 use super::{Exit, World};
+use crate::hypervisor::Mode;
 use crate::macos::{MACS, Mac};
 use crate::passes::settings;
 use crate::passes::{PASSES, explanation};
@@ -12,6 +13,16 @@ use crate::profile::{self, Profile};
 use crate::{shipped, text};
 
 pub(crate) fn run(args: &ListArgs, world: &mut World<'_>) -> anyhow::Result<Exit> {
+    if args.domains {
+        let connection = world.open(Mode::ReadOnly)?;
+        let names: String = connection
+            .domains()?
+            .iter()
+            .map(|domain| format!("{}\n", domain.name))
+            .collect();
+        world.out.print(&names)?;
+        return Ok(Exit::Done);
+    }
     let entries = entries()?;
     let out = match &args.name {
         None if args.json => json(&entries),

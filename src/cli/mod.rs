@@ -3,17 +3,22 @@
 //! clap's types stay in this room; below it nothing knows how an option is spelled. Everything
 //! that reads files, standard input or a terminal happens here.
 
+mod apply;
 mod args;
 mod check;
+mod confirm;
+mod connection;
 mod diff;
 mod errors;
 mod host;
 mod list;
 mod output;
 mod plan;
+mod preflight;
 mod render;
 mod show;
 mod source;
+mod undo;
 
 use std::process::ExitCode;
 
@@ -49,6 +54,8 @@ pub(crate) struct World<'w> {
     pub(crate) out: Output,
     /// Opens libvirt connections, in the program that has libvirt linked in.
     pub(crate) connector: Option<&'w dyn Connector>,
+    /// `--connect`; libvirt's own choice where it is absent.
+    pub(crate) uri: Option<String>,
 }
 
 /// Runs the command line of this process.
@@ -64,6 +71,7 @@ pub fn main(connector: Option<&dyn Connector>) -> ExitCode {
     let mut world = World {
         out: Output::new(&cli.global),
         connector,
+        uri: cli.global.connect.clone(),
     };
     match run(&cli, &mut world) {
         Ok(exit) => exit.into(),
@@ -79,6 +87,9 @@ fn run(cli: &Cli, world: &mut World<'_>) -> anyhow::Result<Exit> {
         Command::Diff(args) => diff::run(args, world),
         Command::Render(args) => render::run(args, world),
         Command::Check(args) => check::run(args, world),
+        Command::Apply(args) => apply::run(args, world),
+        Command::Preflight(args) => preflight::run(args, world),
+        Command::Undo(args) => undo::run(args, world),
         Command::Host(args) => host::run(args, world),
         Command::List(args) => list::run(args, world),
         Command::Template => {

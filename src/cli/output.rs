@@ -17,6 +17,7 @@ pub(crate) struct Output {
     pub(crate) terminal: bool,
     stderr_color: bool,
     quiet: bool,
+    verbose: u8,
 }
 
 impl Output {
@@ -31,6 +32,7 @@ impl Output {
             stderr_color: decide(anstream::AutoStream::choice(&io::stderr())),
             terminal: io::stdout().is_terminal(),
             quiet: global.quiet,
+            verbose: global.verbose,
         }
     }
 
@@ -51,6 +53,13 @@ impl Output {
     /// Writes a line to stderr, unless `--quiet`.
     pub(crate) fn say(&mut self, line: &str) {
         if !self.quiet {
+            self.stderr(&format!("{line}\n"));
+        }
+    }
+
+    /// Writes a line to stderr with `--verbose`.
+    pub(crate) fn detail(&mut self, line: &str) {
+        if self.verbose > 0 {
             self.stderr(&format!("{line}\n"));
         }
     }

@@ -9,11 +9,13 @@ use uuid::Uuid;
 
 use super::World;
 use super::args::{RunArgs, Sources};
+use super::connection::{HostOf, Purpose};
 use super::errors::{Advice, InFile};
 use super::source::{self, Definition, SourceName, quoted};
 use crate::document::Document;
 use crate::host::Facts;
 use crate::host::local::{Local, Wanted};
+use crate::hypervisor::Mode;
 use crate::merge::Patch;
 use crate::passes::settings::{SettingError, Settings};
 use crate::passes::{self, Context, Needs, Pass};
@@ -29,7 +31,7 @@ pub(crate) struct Job {
     steps: Vec<Step>,
     /// On the template, which is completed besides.
     template_steps: Vec<Step>,
-    settings: Settings,
+    pub(crate) settings: Settings,
     /// Only a new machine can be given a name.
     named: bool,
     host: HostName,
@@ -59,7 +61,7 @@ impl Job {
         })
     }
 
-    fn steps(&self, definition: &Definition) -> &[Step] {
+    pub(crate) fn steps(&self, definition: &Definition) -> &[Step] {
         match definition.template {
             true => &self.template_steps,
             false => &self.steps,
@@ -67,8 +69,12 @@ impl Job {
     }
 
     /// The plan for one definition.
-    pub(crate) fn plan(&self, definition: &Definition, world: &World<'_>) -> anyhow::Result<Plan> {
-        if self.named && !definition.template {
+    pub(crate) fn plan(
+        &self,
+        definition: &Definition,
+        world: &mut World<'_>,
+    ) -> anyhow::Result<Plan> {
+        if self.named && !definition.is_new {
             return Err(Advice::new(
                 format!(
                     "--name is for a new machine, and {} has its name",
@@ -99,17 +105,32 @@ impl Job {
         })
     }
 
-    fn facts(&self, definition: &Definition, _world: &World<'_>) -> anyhow::Result<Facts> {
-        match &self.host {
-            HostName::Default => Ok(self.probe(&Local::machine(), definition)),
-            HostName::Local(local) => Ok(self.probe(local, definition)),
-            HostName::Facts(facts) => Ok((**facts).clone()),
-            HostName::Libvirt => Err(Advice::new(
-                "there is no libvirt connection",
-                "use --host local, or the facts that 'virt-patch host --json' saved there",
-            )
-            .into()),
+    /// The facts for one definition, without those that nothing that runs would read.
+    pub(crate) fn facts(
+        &self,
+        definition: &Definition,
+        world: &mut World<'_>,
+    ) -> anyhow::Result<Facts> {
+        match (&self.host, &definition.host) {
+            (HostName::Default | HostName::Libvirt, Some(host)) => {
+                Ok(self.with_files(host.clone(), definition))
+            }
+            (HostName::Default, None) => Ok(self.probe(&Local::machine(), definition)),
+            (HostName::Local(local), _) => Ok(self.probe(local, definition)),
+            (HostName::Facts(facts), _) => Ok((**facts).clone()),
+            (HostName::Libvirt, None) => {
+                let connection = world.open(Mode::ReadOnly)?;
+                let host = world.host_of(&*connection, &definition.text)?;
+                Ok(self.with_files(host, definition))
+            }
         }
+    }
+
+    fn with_files(&self, mut host: HostOf, definition: &Definition) -> Facts {
+        if host.local {
+            self.look_at_files(&Local::machine(), definition, &mut host.facts);
+        }
+        host.facts
     }
 
     fn probe(&self, local: &Local, definition: &Definition) -> Facts {
@@ -123,14 +144,19 @@ impl Job {
             libvirt: needs != Needs::default(),
         };
         let mut facts = local.probe(&wanted);
+        self.look_at_files(local, definition, &mut facts);
+        facts
+    }
+
+    /// Adds what is to be known of the files and the emulator that the definition names.
+    fn look_at_files(&self, local: &Local, definition: &Definition, facts: &mut Facts) {
+        let needs = pipeline::needs(self.steps(definition));
         let Ok(document) = Document::parse(&definition.text) else {
-            return facts;
+            return;
         };
-        if needs.firmware {
-            for path in passes::firmware_files(&document, &self.settings) {
-                if let Some(fact) = local.file(&path) {
-                    facts.files.insert(path, fact);
-                }
+        for path in pipeline::files(self.steps(definition), &document, &self.settings) {
+            if let Some(fact) = local.file(&path) {
+                facts.files.insert(path, fact);
             }
         }
         if needs.emulators
@@ -139,18 +165,22 @@ impl Job {
         {
             facts.emulators.extend(local.emulator(path));
         }
-        facts
     }
 }
 
 /// Reads the facts a command like `host` shows: everything.
-pub(crate) fn all_facts(host: Option<&str>) -> anyhow::Result<Facts> {
+pub(crate) fn all_facts(host: Option<&str>, world: &mut World<'_>) -> anyhow::Result<Facts> {
+    // A URI asks for the host behind it.
+    let host = host.or(world.uri.as_ref().map(|_| "libvirt"));
     Ok(match HostName::parse(host)? {
         HostName::Default => Local::machine().probe(&Wanted::ALL),
         HostName::Local(local) => local.probe(&Wanted::ALL),
         HostName::Facts(facts) => *facts,
         HostName::Libvirt => {
-            return Err(Advice::new("there is no libvirt connection", "use --host local").into());
+            let connection = world
+                .open(Mode::ReadWrite)
+                .or_else(|_| world.open(Mode::ReadOnly))?;
+            world.host_of(&*connection, "<domain/>")?.facts
         }
     })
 }
@@ -158,9 +188,17 @@ pub(crate) fn all_facts(host: Option<&str>) -> anyhow::Result<Facts> {
 /// Every definition that was named, read one by one so that one failure does not hide the others.
 pub(crate) fn definitions(
     sources: &Sources,
-) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Definition>>> {
+    purpose: Purpose,
+    world: &mut World<'_>,
+) -> anyhow::Result<Vec<anyhow::Result<Definition>>> {
     let names: Vec<SourceName> = sources.names()?;
-    Ok(names.into_iter().map(|name| source::read(&name)))
+    Ok(names
+        .iter()
+        .map(|name| match name {
+            SourceName::Domain(name) => world.domain(name, purpose),
+            other => source::read(other),
+        })
+        .collect())
 }
 
 impl HostName {

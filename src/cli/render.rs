@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::Context as _;
 
 use super::args::RenderArgs;
+use super::connection::Purpose;
 use super::errors::Advice;
 use super::plan::{self, Job};
 use super::{Exit, World, show};
@@ -19,7 +20,7 @@ pub(crate) fn run(args: &RenderArgs, world: &mut World<'_>) -> anyhow::Result<Ex
     }
     let job = Job::new(&args.run)?;
     let mut exit = Exit::Done;
-    for definition in plan::definitions(&args.sources)? {
+    for definition in plan::definitions(&args.sources, Purpose::Complete, world)? {
         let definition = definition?;
         let plan = job.plan(&definition, world)?;
         show::warnings(&definition.name, &plan, &mut world.out);

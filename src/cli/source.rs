@@ -9,6 +9,7 @@ use std::str::FromStr;
 use anyhow::Context as _;
 
 use super::args::Sources;
+use super::connection::HostOf;
 use super::errors::Advice;
 use crate::document::{Encoding, Input, InputError};
 use crate::report::diff::Labels;
@@ -59,6 +60,10 @@ pub(crate) struct Definition {
     pub(crate) encoding: Encoding,
     /// It is the template.
     pub(crate) template: bool,
+    /// It is to become a domain that is not there yet.
+    pub(crate) is_new: bool,
+    /// The host behind the connection it came from.
+    pub(crate) host: Option<HostOf>,
 }
 
 impl Sources {
@@ -91,6 +96,8 @@ pub(crate) fn read(source: &SourceName) -> anyhow::Result<Definition> {
                 text: TEMPLATE.to_owned(),
                 encoding: Encoding::Utf8,
                 template: true,
+                is_new: true,
+                host: None,
             });
         }
         SourceName::Stdin => {
@@ -132,6 +139,8 @@ pub(crate) fn read(source: &SourceName) -> anyhow::Result<Definition> {
         text: input.text,
         encoding: input.encoding,
         template: false,
+        is_new: false,
+        host: None,
     })
 }
 

@@ -4,7 +4,7 @@
 //! distributions. Everything that was looked at and is of no use is noted with the reason.
 //! Choosing among the builds is the firmware pass's work.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::descriptors::{self, Offer};
@@ -102,32 +102,57 @@ fn known(tree: &Tree, builds: &mut Vec<Firmware>, passed_over: &mut Vec<PassedOv
         .iter()
         .map(|build| (build.code.clone(), build.vars.clone()))
         .collect();
-    let mut settled = described;
-    let mut absent: Vec<Absent> = Vec::new();
+    let described = |row: &KnownBuild| {
+        !described.is_empty() && described.contains(&(row.code.to_owned(), row.vars.to_owned()))
+    };
+    let mut directories: BTreeMap<&str, bool> = BTreeMap::new();
+    let mut settled: BTreeSet<(&str, &str)> = BTreeSet::new();
+    let mut absent: Vec<(Absent, &str)> = Vec::new();
     for row in KNOWN_BUILDS {
-        let pair = (row.code.to_owned(), row.vars.to_owned());
-        if settled.contains(&pair) {
+        if settled.contains(&(row.code, row.vars)) || described(row) {
             continue;
         }
-        match found_in_place(tree, row) {
+        // Nobody misses a build that macOS cannot use.
+        let missed = !row.enrolled_keys && !row.smm && !row.retired;
+        let directory = parent(row.code);
+        let there = *directories
+            .entry(directory)
+            .or_insert_with(|| tree.metadata(Path::new(directory)).is_ok());
+        let found = if there {
+            found_in_place(tree, row)
+        } else {
+            Err(Miss::Absent)
+        };
+        match found {
             Ok(build) => builds.push(build),
-            Err(Miss::Unfit(reason)) => {
-                passed_over.push(PassedOver {
-                    place: row.code.to_owned(),
-                    reason,
-                });
-            }
             Err(Miss::Absent) => {
-                // Nobody waits for a build that macOS cannot use.
-                if !row.enrolled_keys && !row.smm {
-                    absent.push(Absent::new(tree, row));
+                if missed {
+                    let place = if there {
+                        Absent::File(row.code)
+                    } else {
+                        Absent::Directory(directory)
+                    };
+                    absent.push((place, row.distribution));
                 }
                 continue;
             }
+            Err(Miss::Unfit(reason)) => {
+                if missed {
+                    passed_over.push(PassedOver {
+                        place: row.code.to_owned(),
+                        reason,
+                    });
+                }
+            }
         }
-        settled.insert(pair);
+        settled.insert((row.code, row.vars));
     }
     passed_over.extend(compact(absent));
+}
+
+fn parent(path: &str) -> &str {
+    path.rsplit_once('/')
+        .map_or("/", |(directory, _)| directory)
 }
 
 enum Miss {
@@ -151,7 +176,9 @@ fn found_in_place(tree: &Tree, row: &'static KnownBuild) -> Result<Firmware, Mis
         }
     };
     let class = fit(code.size, vars.size).map_err(Miss::Unfit)?;
-    let row = same_pair(row, class);
+    let owners = owners(row, class);
+    let names: Vec<&str> = owners.iter().map(|owner| owner.distribution).collect();
+    let row = owners.first().copied().unwrap_or(row);
     Ok(Firmware {
         code: row.code.to_owned(),
         code_format: code.format.unwrap_or(row.format),
@@ -167,66 +194,47 @@ fn found_in_place(tree: &Tree, row: &'static KnownBuild) -> Result<Firmware, Mis
         } else {
             Vec::new()
         },
-        source: format!("known place: {}", row.distribution),
+        source: format!("known place: {}", names.join("; ")),
     })
 }
 
-/// Distributions share paths; the flash size tells whose build it is.
-fn same_pair(row: &'static KnownBuild, class: Option<SizeClass>) -> &'static KnownBuild {
-    let mut rows = KNOWN_BUILDS
-        .iter()
-        .filter(|other| (other.code, other.vars) == (row.code, row.vars));
-    rows.find(|other| class.is_some() && other.size == class)
-        .unwrap_or(row)
+/// Distributions share paths; the flash size tells whose build it can be.
+fn owners(row: &'static KnownBuild, class: Option<SizeClass>) -> Vec<&'static KnownBuild> {
+    let same = |other: &&KnownBuild| (other.code, other.vars) == (row.code, row.vars);
+    let rows: Vec<&'static KnownBuild> = KNOWN_BUILDS.iter().filter(same).collect();
+    let fitting =
+        |other: &&&KnownBuild| class.is_none() || other.size.is_none() || other.size == class;
+    let owners: Vec<&'static KnownBuild> = rows.iter().filter(fitting).copied().collect();
+    if owners.is_empty() { rows } else { owners }
 }
 
-/// A known place that is empty: the directory if that is missing as a whole.
-struct Absent {
-    place: &'static str,
-    is_directory: bool,
-    distribution: &'static str,
+/// A known place that is empty; the directory if that is missing as a whole.
+#[derive(PartialEq)]
+enum Absent {
+    Directory(&'static str),
+    File(&'static str),
 }
 
-impl Absent {
-    fn new(tree: &Tree, row: &'static KnownBuild) -> Self {
-        let directory = row
-            .code
-            .rsplit_once('/')
-            .map_or("/", |(directory, _)| directory);
-        let is_directory = tree.metadata(Path::new(directory)).is_err();
-        let place = if is_directory { directory } else { row.code };
-        Absent {
-            place,
-            is_directory,
-            distribution: row.distribution,
-        }
-    }
-}
-
-fn compact(absent: Vec<Absent>) -> Vec<PassedOver> {
+/// One line for each place, whoever shares it.
+fn compact(absent: Vec<(Absent, &str)>) -> Vec<PassedOver> {
     let mut merged: Vec<(Absent, Vec<&str>)> = Vec::new();
-    for place in absent {
-        let name = place.distribution;
-        match merged
-            .iter_mut()
-            .find(|(other, _)| other.place == place.place)
-        {
-            Some((_, names)) if names.contains(&name) => {}
-            Some((_, names)) => names.push(name),
-            None => merged.push((place, vec![name])),
+    for (place, owner) in absent {
+        match merged.iter_mut().find(|(other, _)| *other == place) {
+            Some((_, owners)) if owners.contains(&owner) => {}
+            Some((_, owners)) => owners.push(owner),
+            None => merged.push((place, vec![owner])),
         }
     }
-    let line = |(place, names): (Absent, Vec<&str>)| PassedOver {
-        place: place.place.to_owned(),
-        reason: format!(
-            "does not exist ({}{})",
-            if place.is_directory {
-                "directory of "
-            } else {
-                ""
-            },
-            names.join("; ")
-        ),
+    let line = |(place, owners): (Absent, Vec<&str>)| {
+        let owners = owners.join("; ");
+        let (place, reason) = match place {
+            Absent::Directory(place) => (place, format!("does not exist (directory of {owners})")),
+            Absent::File(place) => (place, format!("does not exist ({owners})")),
+        };
+        PassedOver {
+            place: place.to_owned(),
+            reason,
+        }
     };
     merged.into_iter().map(line).collect()
 }

@@ -1,10 +1,14 @@
 //! What a firmware or disk image is: format by its magic bytes, size as the guest sees it.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
+use super::foreign::{self, Foreign};
 use super::tree::Tree;
 use super::{FileFact, ImageFormat};
 
@@ -19,6 +23,8 @@ pub(crate) enum Found {
     Image(FileFact),
     /// A block device; its contents are not looked at.
     Device,
+    /// A character device.
+    Character,
     /// Something that cannot be an image.
     Unfit(&'static str),
     /// Nothing; with the target when the path itself is a link.
@@ -33,6 +39,7 @@ impl fmt::Display for Found {
         match self {
             Found::Image(_) => write!(f, "is an image"),
             Found::Device => write!(f, "is a block device"),
+            Found::Character => write!(f, "is no regular file"),
             Found::Unfit(what) => write!(f, "is {what}"),
             Found::Missing(None) => write!(f, "does not exist"),
             Found::Missing(Some(target)) => {
@@ -49,28 +56,33 @@ impl fmt::Display for Found {
 
 /// Looks at `path`, following links.
 pub(crate) fn look(tree: &Tree, path: &Path) -> Found {
-    let metadata = match tree.metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) => return absent(tree, path, &error),
+    let error = match tree.open(path) {
+        Ok((file, metadata)) => {
+            return Found::Image(read(file, metadata.len()).unwrap_or(FileFact {
+                exists: true,
+                ..FileFact::default()
+            }));
+        }
+        Err(error) => error,
     };
-    let kind = metadata.file_type();
-    if kind.is_dir() {
-        return Found::Unfit("a directory");
+    if is_absent(&error) {
+        return Found::Missing(tree.link_target(path));
     }
-    if kind.is_block_device() {
-        return Found::Device;
+    if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
+        return Found::Unfit("a loop of links");
     }
-    if !kind.is_file() {
-        return Found::Unfit("no regular file");
+    match tree.metadata(path).map(|metadata| metadata.file_type()) {
+        Ok(kind) if kind.is_dir() => Found::Unfit("a directory"),
+        Ok(kind) if kind.is_block_device() => Found::Device,
+        Ok(kind) if kind.is_char_device() => Found::Character,
+        Ok(kind) if !kind.is_file() => Found::Unfit("no regular file"),
+        Ok(_) => Found::Image(FileFact {
+            exists: true,
+            ..FileFact::default()
+        }),
+        Err(error) if is_absent(&error) => Found::Missing(tree.link_target(path)),
+        Err(error) => Found::Unknown(error.kind()),
     }
-    let mut fact = FileFact {
-        exists: true,
-        ..FileFact::default()
-    };
-    if let Ok(header) = header(tree, path) {
-        (fact.format, fact.size) = judge(&header, metadata.len());
-    }
-    Found::Image(fact)
 }
 
 /// The length of a raw file needs no permission to read it.
@@ -78,23 +90,30 @@ pub(crate) fn file_length(tree: &Tree, path: &Path) -> Option<u64> {
     tree.metadata(path).ok().map(|metadata| metadata.len())
 }
 
-fn absent(tree: &Tree, path: &Path, error: &io::Error) -> Found {
-    if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
-        return Found::Unfit("a loop of links");
-    }
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            Found::Missing(tree.link_target(path))
-        }
-        kind => Found::Unknown(kind),
-    }
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
-fn header(tree: &Tree, path: &Path) -> io::Result<Vec<u8>> {
-    let (file, _) = tree.open(path)?;
-    let mut header = Vec::with_capacity(32);
-    file.take(32).read_to_end(&mut header)?;
-    Ok(header)
+/// What the first and the last bytes of a file say.
+fn read(mut file: File, length: u64) -> io::Result<FileFact> {
+    let mut head = Vec::with_capacity(128);
+    (&mut file).take(foreign::HEAD).read_to_end(&mut head)?;
+    let mut tail = [0; foreign::TAIL as usize];
+    if let Some(offset) = length.checked_sub(foreign::TAIL) {
+        file.read_exact_at(&mut tail, offset)?;
+    }
+    let mut fact = FileFact {
+        exists: true,
+        foreign: Foreign::of(&head, &tail),
+        ..FileFact::default()
+    };
+    if fact.foreign.is_none() {
+        (fact.format, fact.size) = judge(&head, length);
+    }
+    Ok(fact)
 }
 
 /// qcow2 specification: version at byte 4, virtual size at byte 24, both big-endian.
@@ -165,6 +184,38 @@ mod tests {
     }
 
     #[test]
+    fn images_of_others_are_named() {
+        let keep = tempfile::tempdir().unwrap();
+        let tree = Tree::at(keep.path()).unwrap();
+        let at = |offset: usize, magic: &[u8]| {
+            let mut bytes = vec![0; 2048];
+            bytes[offset..offset + magic.len()].copy_from_slice(magic);
+            bytes
+        };
+        for (bytes, name) in [
+            (at(0, b"KDMV"), Some("VMDK")),
+            (at(0, b"# Disk DescriptorFile\n"), Some("VMDK")),
+            (at(64, b"\x7f\x10\xda\xbe"), Some("VDI")),
+            (at(0, b"conectix"), Some("VHD")),
+            (at(2048 - 512, b"conectix"), Some("VHD")),
+            (at(2048 - 512, b"koly"), Some("DMG")),
+            (at(0, b"vhdxfile"), Some("VHDX")),
+            (qcow2(1, 0), Some("qcow version 1")),
+            (at(0, b"\x1f\x8b\x08"), Some("gzip")),
+            (at(512, b"EFI PART"), None),
+            (qcow2(3, 5), None),
+            (b"QED".to_vec(), None),
+        ] {
+            fs::write(keep.path().join("image"), &bytes).unwrap();
+            let Found::Image(fact) = look(&tree, Path::new("/image")) else {
+                panic!("no image");
+            };
+            assert_eq!(fact.foreign.map(|one| one.to_string()).as_deref(), name);
+            assert_eq!(fact.format.is_none(), name.is_some(), "{name:?}");
+        }
+    }
+
+    #[test]
     fn what_is_no_image_says_so() {
         let keep = tempfile::tempdir().unwrap();
         let at = |name: &str| keep.path().join(name);
@@ -178,6 +229,7 @@ mod tests {
             exists: true,
             size: Some(5),
             format: Some(ImageFormat::Raw),
+            ..FileFact::default()
         };
         for path in ["/image", "/link"] {
             assert!(matches!(look(&tree, Path::new(path)), Found::Image(found) if found == fact));

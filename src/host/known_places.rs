@@ -67,6 +67,8 @@ pub struct KnownBuild {
     pub enrolled_keys: bool,
     /// Needs System Management Mode.
     pub smm: bool,
+    /// No current release ships it: kept because domains name it, and nobody misses it.
+    pub retired: bool,
 }
 
 impl KnownBuild {
@@ -84,6 +86,11 @@ impl KnownBuild {
     const fn enrolled(mut self) -> Self {
         self.enrolled_keys = true;
         self.secure()
+    }
+
+    const fn retired(mut self) -> Self {
+        self.retired = true;
+        self
     }
 
     /// Secure Boot code in a build that does without System Management Mode.
@@ -126,6 +133,7 @@ const fn build(
         secure_boot: false,
         enrolled_keys: false,
         smm: false,
+        retired: false,
     }
 }
 
@@ -169,10 +177,11 @@ pub const KNOWN_BUILDS: &[KnownBuild] = &[
     build(ARCH, FOUR, Raw, "/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
     build(ARCH, FOUR, Raw, "/usr/share/edk2/x64/OVMF_CODE.secboot.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd").secure(),
     // 2 MiB builds and the directory names before edk2-ovmf 202311.
-    build(ARCH, TWO, Raw, "/usr/share/edk2/x64/OVMF_CODE.fd", "/usr/share/edk2/x64/OVMF_VARS.fd"),
-    build(ARCH, TWO, Raw, "/usr/share/edk2/x64/OVMF_CODE.secboot.fd", "/usr/share/edk2/x64/OVMF_VARS.fd").secure(),
-    build(ARCH, TWO, Raw, "/usr/share/edk2-ovmf/x64/OVMF_CODE.fd", "/usr/share/edk2-ovmf/x64/OVMF_VARS.fd"),
-    build(ARCH, TWO, Raw, "/usr/share/edk2-ovmf/x64/OVMF_CODE.secboot.fd", "/usr/share/edk2-ovmf/x64/OVMF_VARS.fd").secure(),
+    build(ARCH, TWO, Raw, "/usr/share/edk2/x64/OVMF_CODE.fd", "/usr/share/edk2/x64/OVMF_VARS.fd").retired(),
+    build(ARCH, TWO, Raw, "/usr/share/edk2/x64/OVMF_CODE.secboot.fd", "/usr/share/edk2/x64/OVMF_VARS.fd").secure().retired(),
+    build(ARCH, TWO, Raw, "/usr/share/edk2-ovmf/x64/OVMF_CODE.fd", "/usr/share/edk2-ovmf/x64/OVMF_VARS.fd").retired(),
+    build(ARCH, TWO, Raw, "/usr/share/edk2-ovmf/x64/OVMF_CODE.secboot.fd", "/usr/share/edk2-ovmf/x64/OVMF_VARS.fd").secure().retired(),
+    build(ARCH, TWO, Raw, "/usr/share/ovmf/x64/OVMF_CODE.fd", "/usr/share/ovmf/x64/OVMF_VARS.fd").retired(),
 
     build(SUSE, FOUR, Raw, "/usr/share/qemu/ovmf-x86_64-4m-code.bin", "/usr/share/qemu/ovmf-x86_64-4m-vars.bin"),
     build(SUSE, TWO, Raw, "/usr/share/qemu/ovmf-x86_64-code.bin", "/usr/share/qemu/ovmf-x86_64-vars.bin"),

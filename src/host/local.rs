@@ -1,12 +1,13 @@
 //! Facts of the machine this runs on, or of a directory that stands for one.
 
 use std::env;
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use super::emulator_cache::Cache;
 use super::image::Found;
 use super::tree::Tree;
-use super::{Emulator, Facts, FileFact, Version};
+use super::{Device, Emulator, Facts, FileFact, Version};
 use super::{cpu, cpuinfo, emulator, firmware, image, libvirt_version};
 
 /// Which facts a run needs; nothing is done for the others.
@@ -141,7 +142,7 @@ impl Local {
             facts.emulators = emulator::probe(tree, self.cache.as_ref());
         }
         if wanted.kvm {
-            facts.kvm = Some(kvm(tree));
+            facts.kvm = Some(kvm(tree, facts.cpu.features.as_deref()));
         }
         if wanted.libvirt {
             facts.libvirt = libvirt_version::probe(tree);
@@ -161,6 +162,11 @@ impl Local {
             Found::Image(fact) => Some(fact),
             Found::Device => Some(FileFact {
                 exists: true,
+                device: Some(Device::Block),
+                ..FileFact::default()
+            }),
+            Found::Character => Some(FileFact {
+                device: Some(Device::Character),
                 ..FileFact::default()
             }),
             Found::Unfit(_) | Found::Missing(_) => Some(FileFact::default()),
@@ -207,18 +213,24 @@ fn memory_kib(tree: &Tree) -> Option<u64> {
 /// have the device all the same, inside some virtual machines, where guests then hang).
 /// KVM_GET_API_VERSION would need an ioctl that rustix offers only as `unsafe`; it also answers
 /// on such machines. A directory that stands for `/`: whether it has a /dev/kvm.
-fn kvm(tree: &Tree) -> bool {
+fn kvm(tree: &Tree, flags: Option<&[String]>) -> bool {
     let device = Path::new("/dev/kvm");
     if !tree.is_machine() {
         return tree.metadata(device).is_ok();
     }
-    let opens = std::fs::OpenOptions::new()
+    let virtualizes = |flags: &[String]| flags.iter().any(|flag| flag == "svm" || flag == "vmx");
+    let opens = OpenOptions::new()
         .read(true)
         .write(true)
         .open(device)
         .is_ok();
-    let flags = || cpuinfo::CpuInfo::read_first(tree).and_then(|info| info.flags);
-    opens && flags().is_none_or(|flags| flags.iter().any(|flag| flag == "svm" || flag == "vmx"))
+    opens
+        && match flags {
+            Some(flags) => virtualizes(flags),
+            None => cpuinfo::CpuInfo::read_first(tree)
+                .and_then(|info| info.flags)
+                .is_none_or(|flags| virtualizes(&flags)),
+        }
 }
 
 #[cfg(test)]
@@ -322,6 +334,7 @@ mod tests {
             exists: true,
             size: Some(5),
             format: Some(ImageFormat::Raw),
+            ..FileFact::default()
         };
         assert_eq!(local.file("/var/lib/nvram/vm_VARS.fd"), Some(present));
         for path in ["/var/lib/nvram", "/absent", "var/lib/nvram/vm_VARS.fd", ""] {
@@ -329,7 +342,8 @@ mod tests {
         }
         if !rustix::process::geteuid().is_root() {
             let closed = keep.path().join("var/lib/nvram");
-            fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+            fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o000))
+                .unwrap();
             assert_eq!(local.file("/var/lib/nvram/vm_VARS.fd"), None);
             fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o700))
                 .unwrap();

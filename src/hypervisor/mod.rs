@@ -12,11 +12,14 @@ use serde::Serialize;
 use crate::host::Version;
 
 pub mod backup;
+pub mod blame;
 pub mod capabilities;
 pub mod compare;
 mod error;
 pub mod facts;
 mod numbers;
+pub mod preflight;
+pub mod redefine;
 pub mod sibling;
 mod xml;
 

@@ -139,7 +139,7 @@ impl<'m> Merger<'m> {
             }
             Op::Merge | Op::Default | Op::Replace => {}
         }
-        match keys::find(target, wanted) {
+        match meant(target, wanted) {
             Match::None => new.push(New::Element(wanted)),
             Match::Ambiguous(first, second) => return Err(self.ambiguous(wanted, first, second)),
             Match::One(node) => match wanted.op {
@@ -308,9 +308,10 @@ impl<'m> Merger<'m> {
 
     fn remove(&mut self, target: Node<'m, 'm>, wanted: &Element) -> Result<(), MergeError> {
         let mut any = false;
+        let is_meant = |node: &Node<'_, '_>| wanted.at.is_none_or(|at| node.range().start == at);
         for node in target
             .children()
-            .filter(|node| element_matches(*node, wanted, false))
+            .filter(|node| is_meant(node) && element_matches(*node, wanted, false))
         {
             any = true;
             self.remove_node(node);
@@ -385,6 +386,17 @@ impl<'m> Merger<'m> {
     fn error(&self, wanted: &Element, message: String) -> MergeError {
         MergeError::in_patch(self.patch, wanted.offset, message)
     }
+}
+
+/// The child of `target` that a patch's element speaks of.
+fn meant<'a, 't>(target: Node<'a, 't>, wanted: &Element) -> Match<'a, 't> {
+    let Some(at) = wanted.at else {
+        return keys::find(target, wanted);
+    };
+    let found = target
+        .children()
+        .find(|node| node.range().start == at && wanted.names(*node));
+    found.map_or(Match::None, Match::One)
 }
 
 #[cfg(test)]

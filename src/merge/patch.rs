@@ -57,8 +57,12 @@ pub struct Addition {
     pub path: Vec<&'static str>,
     /// What to do with it.
     pub op: Op,
-    /// The element.
+    /// The element; attributes `patch:op` and `patch:unset` are directives in it as well.
     pub element: xmltree::Element,
+    /// The one element of the document that is meant, by the byte it begins at: for those that
+    /// no identity key tells apart, or whose key is what changes. Such a patch is good for
+    /// this one document.
+    pub at: Option<usize>,
 }
 
 impl Patch {
@@ -93,6 +97,23 @@ impl Patch {
             path: path.to_vec(),
             op,
             element,
+            at: None,
+        });
+    }
+
+    /// As [`Patch::add`], for this very element of the document the patch is made for.
+    pub fn change(
+        &mut self,
+        path: &[&'static str],
+        node: Node<'_, '_>,
+        op: Op,
+        element: xmltree::Element,
+    ) {
+        self.also.push(Addition {
+            path: path.to_vec(),
+            op,
+            element,
+            at: Some(node.range().start),
         });
     }
 
@@ -130,6 +151,7 @@ impl Patch {
             }
             let mut element = Element::from_tree(&addition.element);
             element.op = addition.op;
+            element.at = addition.at;
             parent.children.push(element);
         }
         Ok(root)
@@ -178,6 +200,8 @@ pub struct Element {
     pub children: Vec<Element>,
     /// What to do.
     pub op: Op,
+    /// Where the one element of the document that is meant begins, when keys cannot tell.
+    pub at: Option<usize>,
     /// Byte offset in the patch, for messages.
     pub offset: usize,
 }
@@ -187,10 +211,38 @@ pub struct Element {
 pub struct Attribute {
     /// Namespace URI, rarely.
     pub namespace: Option<String>,
+    /// The prefix the patch uses for it.
+    pub prefix: Option<String>,
     /// Local name.
     pub name: String,
     /// The value, or `None` when the attribute is not to be there.
     pub value: Option<String>,
+}
+
+impl Op {
+    /// The operation that `patch:op` calls by this name.
+    fn named(name: &str) -> Option<Op> {
+        Some(match name {
+            "merge" => Op::Merge,
+            "default" => Op::Default,
+            "replace" => Op::Replace,
+            "remove" => Op::Remove,
+            "remove!" => Op::RemoveExisting,
+            "append" => Op::Append,
+            _ => return None,
+        })
+    }
+}
+
+impl Attribute {
+    fn unset(name: &str) -> Attribute {
+        Attribute {
+            namespace: None,
+            prefix: None,
+            name: name.to_owned(),
+            value: None,
+        }
+    }
 }
 
 impl Element {
@@ -209,6 +261,13 @@ impl Element {
             .find(|child| child.name == name && child.namespace.is_none())
     }
 
+    /// The children it has when it is written: all but those that are to go.
+    pub(super) fn written_children(&self) -> impl Iterator<Item = &Element> {
+        self.children
+            .iter()
+            .filter(|child| !matches!(child.op, Op::Remove | Op::RemoveExisting))
+    }
+
     fn new(name: &str) -> Element {
         Element {
             namespace: None,
@@ -218,6 +277,7 @@ impl Element {
             text: None,
             children: Vec::new(),
             op: Op::Merge,
+            at: None,
             offset: 0,
         }
     }
@@ -248,13 +308,23 @@ impl Element {
     }
 
     pub(super) fn from_tree(tree: &xmltree::Element) -> Element {
-        let attribute = |(name, value): (&String, &String)| Attribute {
-            namespace: None,
-            name: name.clone(),
-            value: Some(value.clone()),
-        };
+        let mut attributes = Vec::new();
+        let mut op = Op::Merge;
+        for (name, value) in &tree.attributes {
+            match name.as_str() {
+                "patch:op" => op = Op::named(value).unwrap_or_default(),
+                "patch:unset" => attributes.extend(value.split_whitespace().map(Attribute::unset)),
+                _ => attributes.push(Attribute {
+                    namespace: None,
+                    prefix: None,
+                    name: name.clone(),
+                    value: Some(value.clone()),
+                }),
+            }
+        }
         Element {
-            attributes: tree.attributes.iter().map(attribute).collect(),
+            attributes,
+            op,
             text: tree.get_text().map(|text| text.trim().to_owned()),
             children: tree
                 .children
@@ -292,6 +362,7 @@ impl Resolver<'_> {
             text: None,
             children: Vec::new(),
             op: Op::Merge,
+            at: None,
             offset,
         };
         for attribute in node.attributes() {
@@ -301,6 +372,10 @@ impl Resolver<'_> {
             }
             element.attributes.push(Attribute {
                 namespace: attribute.namespace().map(str::to_owned),
+                prefix: attribute
+                    .namespace()
+                    .and_then(|uri| node.lookup_prefix(uri))
+                    .map(str::to_owned),
                 name: attribute.name().to_owned(),
                 value: self.expand(attribute.value(), attribute.range().start)?,
             });
@@ -338,28 +413,14 @@ impl Resolver<'_> {
     fn directive(&self, element: &mut Element, name: &str, value: &str) -> Result<(), MergeError> {
         match name {
             "op" => {
-                element.op = match value {
-                    "merge" => Op::Merge,
-                    "default" => Op::Default,
-                    "replace" => Op::Replace,
-                    "remove" => Op::Remove,
-                    "remove!" => Op::RemoveExisting,
-                    "append" => Op::Append,
-                    _ => {
-                        return Err(self.error(
-                            element.offset,
-                            format!("patch:op='{value}' is unknown; there are merge, default, replace, remove, remove! and append"),
-                        ));
-                    }
-                }
+                element.op = Op::named(value).ok_or_else(|| self.error(
+                    element.offset,
+                    format!("patch:op='{value}' is unknown; there are merge, default, replace, remove, remove! and append"),
+                ))?;
             }
             "unset" => element
                 .attributes
-                .extend(value.split_whitespace().map(|name| Attribute {
-                    namespace: None,
-                    name: name.to_owned(),
-                    value: None,
-                })),
+                .extend(value.split_whitespace().map(Attribute::unset)),
             _ => {
                 return Err(self.error(
                     element.offset,

@@ -236,12 +236,30 @@ fn directives() {
             before.replace("  <cpu", "  <os>\n    <boot dev='hd'/>\n  </os>\n  <cpu"),
         ),
         (
+            "<cpu><model patch:op='remove'/><vendor>Intel</vendor></cpu>",
+            before.replace("<model>x</model>", "<vendor>Intel</vendor>"),
+        ),
+        (
+            "<os patch:op='append'><loader patch:op='remove'/><boot dev='hd'/></os>",
+            before.replace("  <cpu", "  <os>\n    <boot dev='hd'/>\n  </os>\n  <cpu"),
+        ),
+        (
+            "<cpu patch:op='replace' mode='m'><model patch:op='remove'/></cpu>",
+            "<domain>\n  <cpu mode='m'/>\n</domain>".to_owned(),
+        ),
+        (
             "<new><gone patch:op='remove'/><here patch:op='default'/></new>",
             before.replace("</cpu>\n", "</cpu>\n  <new>\n    <here/>\n  </new>\n"),
         ),
     ] {
         check(before, &d(patch), &after);
     }
+    // White space at the line's end goes with what goes, and what comes is put behind it.
+    check(
+        "<domain>\n  <cpu/> \t\n</domain>",
+        &d("<cpu patch:op='remove'/><clock offset='utc'/>"),
+        "<domain>\n  <clock offset='utc'/>\n</domain>",
+    );
     check(
         "<domain><devices><redirdev bus='usb' type='spicevmc'/></devices></domain>",
         &d(
@@ -544,6 +562,11 @@ fn other_namespaces_are_declared_on_the_element() {
         "<domain><metadata><a:x xmlns:a='urn:a'><a:y/></a:x></metadata></domain>",
         "<domain><metadata><a:x xmlns:a='urn:a'><a:y/></a:x></metadata></domain>",
     );
+    check(
+        "<domain><metadata/></domain>",
+        "<domain><metadata><a:x xmlns:a='urn:a' xmlns:b='urn:b' a:i='1' b:j='2' k='3' xml:lang='de'><a:y a:i='4'/></a:x></metadata></domain>",
+        "<domain><metadata><a:x xmlns:a='urn:a' xmlns:b='urn:b' a:i='1' b:j='2' k='3' xml:lang='de'><a:y a:i='4'/></a:x></metadata></domain>",
+    );
 }
 
 #[test]
@@ -565,5 +588,33 @@ fn an_element_can_be_named_by_its_place() {
     assert_eq!(
         merged(&document, &patch).unwrap().unwrap(),
         "<domain>\n  <devices>\n    <rng model='virtio'/>\n    <rng model='virtio'>\n      <!-- mine -->\n    </rng>\n    <disk>\n      <target dev='sda'   bus='sata' rotation_rate='1'/>\n    </disk>\n    <sound model='ich6'/>\n  </devices>\n</domain>\n"
+    );
+}
+
+#[test]
+fn one_of_several_alike_is_changed_by_its_place() {
+    let before = "<domain><devices><video><model type='qxl' ram='1'/></video><video><model type='qxl'/></video><video><model type='cirrus'/></video></devices></domain>";
+    let document = Document::parse_domain(before).unwrap();
+    let videos: Vec<_> = document.devices("video").collect();
+    let mut model = xmltree::Element::new("model");
+    let attribute = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    model.attributes.extend([
+        attribute("type", "virtio"),
+        attribute("patch:unset", "ram vram"),
+    ]);
+    let mut video = xmltree::Element::new("video");
+    video.children.push(xmltree::XMLNode::Element(model));
+    let mut patch = Patch::new("test", "<domain/>");
+    patch.change(&["devices"], videos[0], Op::Merge, video.clone());
+    patch.change(
+        &["devices"],
+        videos[1],
+        Op::Remove,
+        xmltree::Element::new("video"),
+    );
+    patch.change(&["devices"], videos[2], Op::Replace, video);
+    assert_eq!(
+        merged(&document, &patch).unwrap().unwrap(),
+        "<domain><devices><video><model type='virtio'/></video><video><model type='virtio'/></video></devices></domain>"
     );
 }

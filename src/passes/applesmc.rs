@@ -37,6 +37,7 @@ pub const PASS: Pass = Pass {
         emulators: true,
         machine: false,
     },
+    files: super::no_files,
     settings: SETTINGS,
     run,
 };

@@ -42,6 +42,7 @@ pub const PASS: Pass = Pass {
         emulators: false,
         machine: false,
     },
+    files: super::no_files,
     settings: SETTINGS,
     run,
 };

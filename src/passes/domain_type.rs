@@ -36,6 +36,7 @@ pub const PASS: Pass = Pass {
         machine: true,
     },
     settings: SETTINGS,
+    files: super::no_files,
     run,
 };
 

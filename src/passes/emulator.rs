@@ -36,6 +36,7 @@ pub const PASS: Pass = Pass {
         machine: false,
     },
     settings: &[],
+    files: super::no_files,
     run,
 };
 

@@ -58,6 +58,7 @@ pub const PASS: Pass = Pass {
         emulators: false,
         machine: false,
     },
+    files,
     settings: SETTINGS,
     run,
 };
@@ -107,8 +108,23 @@ struct Choice {
     reason: String,
 }
 
+/// Why there is no pair to choose.
+struct Blocked {
+    reason: String,
+    notes: Vec<String>,
+}
+
+impl Blocked {
+    fn because(reason: impl Into<String>) -> Blocked {
+        Blocked {
+            reason: reason.into(),
+            notes: Vec::new(),
+        }
+    }
+}
+
 /// The files a definition and the settings name: facts about them decide.
-pub fn files(document: &Document<'_>, settings: &Settings) -> Vec<String> {
+fn files(document: &Document<'_>, settings: &Settings) -> Vec<String> {
     let os = Os::read(document);
     let mut paths: Vec<String> = [os.loader, os.template, os.nvram]
         .into_iter()
@@ -135,7 +151,7 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
             let satisfied = "firmware='efi' without Secure Boot: libvirt chooses at each start";
             return Ensure::new(Patch::new("firmware", "<domain/>"), "", satisfied).into();
         }
-        Err(blocked) => return blocked,
+        Err(Blocked { reason, notes }) => return Outcome::Blocked { reason, notes },
     };
     let nvram = match nvram::follow(document, &os, &builds, &choice) {
         Ok(nvram) => nvram,
@@ -162,6 +178,12 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         reasons => reasons.join("; "),
     };
     let mut notes = Vec::new();
+    if builds.is_last_resort(&choice.code) {
+        notes.push(format!(
+            "{} implements Secure Boot, but no keys are enrolled in its template, so it is off; the host has no build without it",
+            choice.code
+        ));
+    }
     if os.loader.is_none() && os.firmware != Some("efi") && !context.template {
         notes.push("a system that was installed with BIOS does not boot with UEFI".to_owned());
     }
@@ -179,14 +201,14 @@ fn choose(
     os: &Os<'_>,
     builds: &Builds<'_>,
     context: &Context<'_>,
-) -> Result<Option<Choice>, Outcome> {
+) -> Result<Option<Choice>, Blocked> {
     if let Some(code) = context.settings.get("firmware.loader") {
         return asked_for(code, os, builds, context).map(Some);
     }
     if let Some(vars) = context.settings.get("firmware.nvram-template")
         && os.loader.is_none()
     {
-        return Err(Outcome::blocked(format!(
+        return Err(Blocked::because(format!(
             "the nvram template '{vars}' was asked for without a loader; give --loader as well"
         )));
     }
@@ -249,7 +271,7 @@ fn keep(
     os: &Os<'_>,
     builds: &Builds<'_>,
     context: &Context<'_>,
-) -> Result<Choice, Outcome> {
+) -> Result<Choice, Blocked> {
     let size = builds.size_of_code(code);
     let choice = |vars: String, reason: String| Choice {
         code: code.to_owned(),
@@ -277,7 +299,7 @@ fn keep(
                 let reason = format!("no nvram template was named; {vars} belongs to the loader");
                 Ok(choice(vars, reason))
             }
-            None => Err(Outcome::blocked(format!(
+            None => Err(Blocked::because(format!(
                 "no nvram template is known for the loader '{code}'; name one with --nvram-template"
             ))),
         };
@@ -323,9 +345,9 @@ fn asked_for(
     os: &Os<'_>,
     builds: &Builds<'_>,
     context: &Context<'_>,
-) -> Result<Choice, Outcome> {
+) -> Result<Choice, Blocked> {
     if builds.exists(code) == Some(false) {
-        return Err(Outcome::blocked(format!(
+        return Err(Blocked::because(format!(
             "the loader '{code}' does not exist on the host"
         )));
     }
@@ -335,12 +357,12 @@ fn asked_for(
         .map(str::to_owned)
         .or_else(|| builds.template_for(code));
     let Some(vars) = vars else {
-        return Err(Outcome::blocked(format!(
+        return Err(Blocked::because(format!(
             "no nvram template is known for the loader '{code}'; name one with --nvram-template"
         )));
     };
     if builds.exists(&vars) == Some(false) {
-        return Err(Outcome::blocked(format!(
+        return Err(Blocked::because(format!(
             "the nvram template '{vars}' does not exist on the host"
         )));
     }
@@ -348,7 +370,7 @@ fn asked_for(
     if let (Some(code_size), Some(vars_size)) = (code_size, vars_size)
         && code_size != vars_size
     {
-        return Err(Outcome::blocked(format!(
+        return Err(Blocked::because(format!(
             "the loader '{code}' is a {code_size} build and the nvram template '{vars}' belongs to {vars_size} builds"
         )));
     }
@@ -372,9 +394,9 @@ fn best(
     context: &Context<'_>,
     like: Option<(SizeClass, ImageFormat)>,
     why: &str,
-) -> Result<Choice, Outcome> {
+) -> Result<Choice, Blocked> {
     if context.facts.firmware.is_none() {
-        return Err(Outcome::blocked(
+        return Err(Blocked::because(
             "the firmware of the host is unknown; name it with --loader and --nvram-template",
         ));
     }
@@ -392,8 +414,8 @@ fn best(
     })
 }
 
-fn none_found(builds: &Builds<'_>) -> Outcome {
-    Outcome::Blocked {
+fn none_found(builds: &Builds<'_>) -> Blocked {
+    Blocked {
         reason: "the host has no UEFI build without Secure Boot; install one (the package ovmf or edk2-ovmf)".to_owned(),
         notes: builds.looked_at(),
     }

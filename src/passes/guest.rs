@@ -1,10 +1,12 @@
 //! What passes ask of a domain, in one place.
 
+use std::collections::BTreeSet;
+
 use roxmltree::Node;
 
 use super::Context;
 use crate::document::qemu::Problem;
-use crate::document::{Document, child, children, qemu};
+use crate::document::{self, Document, child, children, qemu};
 use crate::host::{Emulator, Facts, Version};
 
 /// The machine types a pass tells apart.
@@ -114,9 +116,25 @@ pub fn is_emulated(document: &Document<'_>) -> bool {
 /// Maximum number of vCPUs: the text of `<vcpu>`, 1 where there is none; `None` when unreadable.
 pub fn vcpus(document: &Document<'_>) -> Option<u32> {
     match document.find(&["vcpu"]) {
-        Some(vcpu) => vcpu.text().unwrap_or_default().trim().parse().ok(),
+        Some(vcpu) => document::text_of(vcpu)?.parse().ok(),
         None => Some(1),
     }
+}
+
+/// The vCPUs the guest starts with. As libvirt reads it: `<vcpus>` decides where it stands, and what
+/// it does not list is disabled; otherwise the first `current` ones.
+pub fn enabled_vcpus(document: &Document<'_>) -> BTreeSet<u32> {
+    let count = vcpus(document).unwrap_or(1);
+    let number = |text: Option<&str>| text.and_then(|text| text.trim().parse::<u32>().ok());
+    if let Some(list) = document.find(&["vcpus"]) {
+        return children(list, "vcpu")
+            .filter(|vcpu| vcpu.attribute("enabled") != Some("no"))
+            .filter_map(|vcpu| number(vcpu.attribute("id")))
+            .filter(|id| *id < count)
+            .collect();
+    }
+    let current = number(document.attribute(&["vcpu"], "current"));
+    (0..current.unwrap_or(count).min(count)).collect()
 }
 
 /// Threads per core of the guest: 1 where no topology says otherwise.

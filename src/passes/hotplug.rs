@@ -41,6 +41,7 @@ pub const PASS: Pass = Pass {
         emulators: true,
         machine: false,
     },
+    files: super::no_files,
     settings: &[],
     run,
 };

@@ -33,6 +33,7 @@ pub const PASS: Pass = Pass {
         machine: false,
     },
     settings: SETTINGS,
+    files: super::no_files,
     run,
 };
 

@@ -37,6 +37,7 @@ pub const PASS: Pass = Pass {
         machine: false,
     },
     settings: SETTINGS,
+    files: super::no_files,
     run,
 };
 

@@ -42,6 +42,7 @@ pub const PASS: Pass = Pass {
         machine: true,
     },
     settings: SETTINGS,
+    files: super::no_files,
     run,
 };
 

@@ -10,20 +10,25 @@ mod clock;
 mod cpu;
 mod cpu_override;
 mod domain_type;
+mod elements;
 mod emulator;
+mod fake_core_count;
 mod features;
 mod firmware;
 pub mod guest;
 mod hotplug;
 mod hyperv;
 mod idset;
+mod iothread;
 mod lifecycle;
 mod machine;
 mod machine_name;
 mod memballoon;
 mod memory;
 mod memory_backing;
+mod pinning;
 pub mod settings;
+mod smbios;
 mod topoext;
 mod topology;
 mod usb_input;
@@ -33,7 +38,6 @@ mod watchdog;
 use crate::document::Document;
 use crate::host::Facts;
 use crate::merge::Patch;
-pub use firmware::files as firmware_files;
 use settings::{Setting, Settings};
 
 /// What a pass decides from.
@@ -148,10 +152,18 @@ pub struct Pass {
     pub source: &'static str,
     /// The facts it reads.
     pub needs: Needs,
+    /// The files on the host that the definition or the settings name and the pass asks about;
+    /// what is found there becomes [`Facts::files`].
+    pub files: fn(&Document<'_>, &Settings) -> Vec<String>,
     /// The settings it understands.
     pub settings: &'static [Setting],
     /// The decision.
     pub run: fn(&Document<'_>, &Context<'_>) -> Outcome,
+}
+
+/// For passes that ask about no file.
+fn no_files(_: &Document<'_>, _: &Settings) -> Vec<String> {
+    Vec::new()
 }
 
 /// All passes, in the only order they run in.
@@ -178,10 +190,17 @@ pub const PASSES: &[Pass] = &[
     firmware::PASS,
     // Before topoext and cpu-override, which ask how many threads a core has.
     topology::PASS,
+    // After topology, which makes room for it: enables a part of those vCPUs.
+    fake_core_count::PASS,
+    // After topology and fake-core-count, which decide how many vCPUs there are.
+    pinning::PASS,
+    // After disk: the disks it adds use the iothread as well.
+    iothread::PASS,
     // Before cpu-override, which carries topoext along.
     topoext::PASS,
     applesmc::PASS,
     hotplug::PASS,
+    smbios::PASS,
     watchdog::PASS,
     memballoon::PASS,
     // After everything that changes USB controllers.

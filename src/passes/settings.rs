@@ -183,7 +183,7 @@ mod tests {
             (
                 "topology.vcpus",
                 "6",
-                "'6' does not fit the setting 'topology.vcpus': macOS boots with a power of two only; the nearest are 4 and 8",
+                "'6' does not fit the setting 'topology.vcpus': macOS boots with a power of two only; the nearest are 4 and 8; for 6: --set fake-core-count.vcpus=6",
             ),
             (
                 "topology.vcpus",

@@ -35,6 +35,7 @@ pub const PASS: Pass = Pass {
         emulators: false,
         machine: false,
     },
+    files: super::no_files,
     settings: &[],
     run,
 };

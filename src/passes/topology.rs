@@ -9,6 +9,7 @@
 //! **How many.** A valid topology stays. Otherwise the valid count closest to the present one
 //! (the smaller of two) that leaves the host two threads, never less than two; on the template
 //! the most of those, up to the 64 that XNU knows. `--vcpus` asks for a count.
+//! With `fake-core-count.vcpus` it is the next power of two, of which that pass enables as many.
 //! **Leaves alone** a valid topology, and `cpuset`.
 //!
 //! ```xml,before
@@ -30,8 +31,9 @@
 
 use roxmltree::Node;
 
+use super::elements::element;
 use super::settings::{Setting, one_of};
-use super::{Context, Ensure, Needs, Outcome, Pass, guest, idset};
+use super::{Context, Ensure, Needs, Outcome, Pass, fake_core_count, guest, idset};
 use crate::document::{Document, child, children};
 use crate::host::Cpu;
 use crate::merge::{Op, Patch};
@@ -47,6 +49,7 @@ pub const PASS: Pass = Pass {
         emulators: false,
         machine: false,
     },
+    files: super::no_files,
     settings: SETTINGS,
     run,
 };
@@ -67,7 +70,7 @@ const SETTINGS: &[Setting] = &[
 ];
 
 /// `MAX_CPUS` of XNU on x86_64.
-const XNU_MAX: u32 = 64;
+pub(super) const XNU_MAX: u32 = 64;
 
 fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     if let Some(reason) = guest::not_ours(document) {
@@ -81,8 +84,13 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     let settings = context.settings;
 
     let host = host_threads(&context.facts.cpu);
+    let enabled = fake_core_count::asked(settings);
     let (count, why) = match (settings.number("topology.vcpus"), valid, host) {
         (Some(count), ..) => (count, format!("{count} vCPUs were asked for")),
+        _ if let Some(enabled) = enabled => (
+            enabled.next_power_of_two(),
+            format!("of these, fake-core-count enables {enabled}"),
+        ),
         (None, Some(_), _) if !context.template => (present, String::new()),
         (None, _, None) => {
             return Outcome::blocked(
@@ -107,7 +115,46 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     {
         return satisfied(document, present, threads);
     }
-    change(document, present, count, threads, why, host)
+    // Only what is enabled needs a thread of the host.
+    let busy = enabled.unwrap_or(count);
+    change(
+        document,
+        present,
+        count,
+        threads,
+        why,
+        host.filter(|host| busy > *host),
+    )
+}
+
+/// The patch for this topology, without what enables single vCPUs (`current`, `<vcpus>`).
+pub(super) fn patch(
+    document: &Document<'_>,
+    present: u32,
+    count: u32,
+    threads: u32,
+) -> Result<Patch, String> {
+    let topology = document.find(&["cpu", "topology"]);
+    let has = |name: &str| topology.is_some_and(|topology| topology.attribute(name).is_some());
+    let mut patch = Patch::new("topology", include_str!("../../patches/topology.xml"))
+        .with("vcpus", count.to_string())
+        .with("cores", (count / threads).to_string())
+        .with("threads", threads.to_string())
+        .with_option("dies", (topology.is_none() || has("dies")).then_some("1"))
+        .with_option("clusters", has("clusters").then_some("1"));
+    follow_tuning(document, &mut patch, count)?;
+    follow_numa(document, &mut patch, present, count)?;
+    Ok(patch)
+}
+
+/// Threads per core for this count of vCPUs: what was asked for, what a valid topology has, or
+/// what the host has.
+pub(super) fn threads_for(document: &Document<'_>, context: &Context<'_>, count: u32) -> u32 {
+    let topology = document.find(&["cpu", "topology"]);
+    let valid = guest::vcpus(document)
+        .zip(topology)
+        .and_then(|(present, topology)| valid_threads(topology, present));
+    threads_per_core(count, topology, valid, context)
 }
 
 /// The power-of-two counts a host carries: two threads stay the host's own, a guest gets two.
@@ -226,28 +273,18 @@ fn change(
     count: u32,
     threads: u32,
     why: String,
-    host: Option<u32>,
+    overcommitted: Option<u32>,
 ) -> Outcome {
-    let topology = document.find(&["cpu", "topology"]);
-    let has = |name: &str| topology.is_some_and(|topology| topology.attribute(name).is_some());
-    let mut patch = Patch::new("topology", include_str!("../../patches/topology.xml"))
-        .with("vcpus", count.to_string())
-        .with("cores", (count / threads).to_string())
-        .with("threads", threads.to_string())
-        .with_option("dies", (topology.is_none() || has("dies")).then_some("1"))
-        .with_option("clusters", has("clusters").then_some("1"));
-
-    let mut notes = Vec::new();
-    let mut follow = || -> Result<(), String> {
+    let built = patch(document, present, count, threads).and_then(|mut patch| {
         let current = follow_vcpus(document, &mut patch, present, count)?;
-        patch.values.insert("current".to_owned(), current);
-        follow_tuning(document, &mut patch, count)?;
-        follow_numa(document, &mut patch, present, count)
+        Ok(patch.with_option("current", current))
+    });
+    let patch = match built {
+        Ok(patch) => patch,
+        Err(reason) => return Outcome::blocked(reason),
     };
-    if let Err(reason) = follow() {
-        return Outcome::blocked(reason);
-    }
-    if let Some(host) = host.filter(|host| count > *host) {
+    let mut notes = Vec::new();
+    if let Some(host) = overcommitted {
         notes.push(format!(
             "the host has {host} threads; {count} vCPUs will share them"
         ));
@@ -427,16 +464,6 @@ fn beyond<'a>(
         })
 }
 
-fn element(name: &str, attributes: &[(&str, &str)]) -> xmltree::Element {
-    let mut element = xmltree::Element::new(name);
-    for (name, value) in attributes {
-        element
-            .attributes
-            .insert((*name).to_owned(), (*value).to_owned());
-    }
-    element
-}
-
 /// XNU takes the cores of a package from CPUID leaf 4, where QEMU rounds up to a power of two.
 fn bootable(value: &str) -> Result<(), String> {
     match value.trim().parse::<u32>() {
@@ -447,7 +474,7 @@ fn bootable(value: &str) -> Result<(), String> {
         Ok(count) => {
             let above = count.next_power_of_two();
             Err(format!(
-                "macOS boots with a power of two only; the nearest are {} and {above}",
+                "macOS boots with a power of two only; the nearest are {} and {above}; for {count}: --set fake-core-count.vcpus={count}",
                 above / 2
             ))
         }

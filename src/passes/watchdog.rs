@@ -43,6 +43,7 @@ pub const PASS: Pass = Pass {
         machine: true,
     },
     settings: &[],
+    files: super::no_files,
     run,
 };
 

@@ -35,6 +35,11 @@ pub fn table(name: Option<&str>, plan: &Plan, style: impl Fn(Verdict) -> Style) 
 
 /// One JSON object on one line.
 pub fn json(source: &str, profile: &str, plan: &Plan, diff: Option<&str>) -> String {
+    object(source, profile, plan, diff).to_string()
+}
+
+/// The object of [`json()`], for commands that add to it.
+pub fn object(source: &str, profile: &str, plan: &Plan, diff: Option<&str>) -> Value {
     let changed = plan.changed();
     let outcome = match (plan.blocked().next(), changed) {
         (None, false) => "unchanged",
@@ -63,7 +68,7 @@ pub fn json(source: &str, profile: &str, plan: &Plan, diff: Option<&str>) -> Str
     if let (Some(diff), Some(object)) = (diff, object.as_object_mut()) {
         object.insert("diff".to_owned(), Value::from(diff));
     }
-    object.to_string()
+    object
 }
 
 /// What libvirt would drop and QEMU refuse in the definition, as sentences with their places.

@@ -52,7 +52,10 @@ fn nothing_but_backups_is_left_behind() {
     let (_state, store) = store();
     let written = store.write(URI, UUID, &domain("a"), at(0)).unwrap();
     let directory = written.backup.path.parent().unwrap();
-    assert_eq!(entries(directory).unwrap(), [written.backup.path.clone()]);
+    assert_eq!(
+        entries(directory).unwrap(),
+        std::slice::from_ref(&written.backup.path)
+    );
 }
 
 #[test]

@@ -3,8 +3,8 @@
 //! libvirt reprints what it keeps, adds a lot and drops some things without a word: unknown
 //! elements, pins of vcpus that do not exist, a `qemu:commandline` in the wrong namespace. So
 //! after a define the two texts are compared by meaning. [`missing`] looks in one direction only:
-//! what libvirt adds is its business. Which notations mean the same is in [`values`], which
-//! losses are none in [`noise`]; both were measured with real daemons.
+//! what libvirt adds is its business. Which notations mean the same is in `values.rs`, which
+//! losses are none in `noise.rs`; both were measured with real daemons.
 
 mod noise;
 mod pairing;

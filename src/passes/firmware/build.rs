@@ -92,7 +92,28 @@ impl<'a> Builds<'a> {
                 .find(|build| self.size_of(build) == Some(size) && build.vars_format == format)
         };
         let first = || fit.iter().find(|build| !darwin(build)).or(fit.first());
-        preferred.or_else(alike).or_else(first).copied()
+        preferred
+            .or_else(alike)
+            .or_else(first)
+            .copied()
+            .or_else(|| self.last_resort())
+    }
+
+    /// Alpine ships one build only. It implements Secure Boot, but without enrolled keys and
+    /// without SMM the guest starts in setup mode, where nothing is refused.
+    fn last_resort(&self) -> Option<&'a Firmware> {
+        self.all().iter().find(|build| {
+            build.secure_boot
+                && !build.enrolled_keys
+                && !build.smm
+                && build.source.starts_with("known place: Alpine")
+        })
+    }
+
+    /// Whether a CODE image is that build.
+    pub(super) fn is_last_resort(&self, code: &str) -> bool {
+        self.last_resort().is_some_and(|build| build.code == code)
+            && self.all().iter().all(|build| self.unfit(build).is_some())
     }
 
     /// The host's builds with this CODE image.
@@ -104,7 +125,7 @@ impl<'a> Builds<'a> {
     pub(super) fn is_secure(&self, code: &str) -> bool {
         let mut known = self.with_code(code).peekable();
         if known.peek().is_some() {
-            return known.all(|build| build.secure_boot || build.smm);
+            return !self.is_last_resort(code) && known.all(|build| build.secure_boot || build.smm);
         }
         match known_places::by_code_path(code) {
             Some(build) => build.secure_boot || build.smm,
@@ -171,9 +192,7 @@ impl<'a> Builds<'a> {
             // CODE is the larger part: 1.9 of 2 MiB, 3.5 of 4.
             Some(size) if size > SizeClass::TwoMib.bytes() => Some(SizeClass::FourMib),
             Some(_) => Some(SizeClass::TwoMib),
-            None => known_places::by_code_path(code)
-                .and_then(|build| build.size)
-                .or_else(|| size_by_name(code)),
+            None => known_size(code).or_else(|| size_by_name(code)),
         }
     }
 
@@ -258,6 +277,13 @@ pub(super) fn sibling(code: &str) -> Option<String> {
         return None;
     };
     Some(format!("{directory}/{vars}"))
+}
+
+/// The size by the table, where all distributions with this path agree on it.
+fn known_size(code: &str) -> Option<SizeClass> {
+    let mut sizes = known_places::all_by_code_path(code).map(|build| build.size);
+    let first = sizes.next()??;
+    sizes.all(|size| size == Some(first)).then_some(first)
 }
 
 fn size_by_name(path: &str) -> Option<SizeClass> {

@@ -1,0 +1,429 @@
+//! `virt-patch apply`: diff, ask, back up, redefine, verify.
+
+use std::io;
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use super::args::ApplyArgs;
+use super::connection::{libvirt_message, takes_effect};
+use super::errors::{Advice, InFile};
+use super::plan::Job;
+use super::source::{self, Definition, SourceName};
+use super::{Exit, World, confirm, preflight, show};
+use crate::document::Document;
+use crate::host::Facts;
+use crate::hypervisor::backup::Store;
+use crate::hypervisor::redefine::{self, Change, Means, RedefineError, Redefined};
+use crate::hypervisor::{DomainInfo, Hypervisor, Mode, Secrets, blame};
+use crate::merge::{self, Patch};
+use crate::passes::Context;
+use crate::pipeline::{self, Plan, Verdict};
+use crate::report::diff::{DiffOptions, Labels, unified};
+use crate::report::{mask, verdicts};
+
+pub(crate) fn run(args: &ApplyArgs, world: &mut World<'_>) -> anyhow::Result<Exit> {
+    if args.run.profile.is_none() && args.run.pass.is_none() && args.run.patch.is_empty() {
+        return Err(Advice::new(
+            "apply has no default profile: redefining asks for an explicit choice",
+            "say what to apply, for example -p macpro7,1, --pass topology or --patch FILE",
+        )
+        .into());
+    }
+    if !args.dry_run {
+        confirm::can_ask(args.yes, "apply")?;
+    }
+    let job = Job::new(&args.run)?;
+    let mut worst = Exit::Done;
+    let names = args.sources.names()?;
+    if names.contains(&SourceName::Stdin) && !args.yes && !args.dry_run {
+        return Err(Advice::new(
+            "the definition comes from standard input, so nobody can be asked there",
+            "look at it with --dry-run, then say apply --yes",
+        )
+        .into());
+    }
+    confirm::guard_signals()?;
+    let connection = world.open(Mode::ReadWrite)?;
+    for name in names {
+        let applied = Target::of(&name, args, &*connection, world)
+            .and_then(|target| target.apply(args, &job, &*connection, world));
+        worst = worst.max(super::check::or_report(applied, world));
+    }
+    Ok(worst)
+}
+
+/// A domain to be redefined, or a definition to become one.
+struct Target {
+    /// The domain that is there.
+    info: Option<DomainInfo>,
+    /// Its stored definition; empty for a new domain.
+    stored: String,
+    /// What the passes run over.
+    definition: Definition,
+}
+
+impl Target {
+    fn of(
+        name: &SourceName,
+        args: &ApplyArgs,
+        connection: &dyn Hypervisor,
+        world: &mut World<'_>,
+    ) -> anyhow::Result<Target> {
+        if let SourceName::Domain(name) = name {
+            let info = world.find(connection, name)?;
+            if !info.persistent {
+                return Err(Advice::new(
+                    format!("'{name}' is a transient domain: it has no stored definition and is gone when it stops"),
+                    "make it persistent first (virsh dumpxml NAME > vm.xml; virsh define vm.xml), or change what creates it",
+                )
+                .into());
+            }
+            let definition = world.definition_of(connection, &info, Secrets::Included)?;
+            return Ok(Target {
+                stored: definition.text.clone(),
+                info: Some(info),
+                definition,
+            });
+        }
+        let mut definition = source::read(name)?;
+        let document = Document::parse_domain(&definition.text)
+            .map_err(|error| InFile::document(&definition.name, error))
+            .with_context(|| format!("cannot read {}", source::quoted(&definition.name)))?;
+        let its_name = args
+            .run
+            .name
+            .clone()
+            .or_else(|| document.text_at(&["name"]).map(str::to_owned));
+        let its_uuid = document.text_at(&["uuid"]).map(str::to_owned);
+        drop(document);
+        let Some(its_name) = its_name else {
+            return Err(Advice::new(
+                format!("{} names no domain", source::quoted(&definition.name)),
+                "give it a <name>",
+            )
+            .into());
+        };
+        if definition.template && args.run.name.is_none() {
+            return Err(Advice::new(
+                "a new machine needs a name",
+                "say apply --template --name NAME",
+            )
+            .into());
+        }
+        definition.host = Some(world.host_of(connection, &definition.text)?);
+        let taken = taken_by(connection, &its_name, its_uuid.as_deref())?;
+        match taken {
+            Some(info) if !args.replace => Err(Advice::new(
+                match its_uuid.as_deref() {
+                    Some(uuid) if same_uuid(uuid, &info.uuid) && info.name != its_name => {
+                        format!("the UUID {uuid} belongs to the domain '{}'", info.name)
+                    }
+                    _ => format!(
+                        "there is a domain '{}' already (UUID {})",
+                        info.name, info.uuid
+                    ),
+                },
+                "choose another name and remove <uuid>, or say --replace to redefine that domain",
+            )
+            .into()),
+            Some(info) => {
+                // Name and UUID are what makes it this domain; libvirt refuses a change of one.
+                definition.text = identified(&definition, &info.name, Some(&info.uuid))?;
+                Ok(Target {
+                    stored: connection.definition(&info.uuid, Secrets::Included)?,
+                    info: Some(info),
+                    definition,
+                })
+            }
+            None => {
+                definition.is_new = true;
+                definition.text = identified(&definition, &its_name, None)?;
+                Ok(Target {
+                    info: None,
+                    stored: String::new(),
+                    definition,
+                })
+            }
+        }
+    }
+
+    fn apply(
+        &self,
+        args: &ApplyArgs,
+        job: &Job,
+        connection: &dyn Hypervisor,
+        world: &mut World<'_>,
+    ) -> anyhow::Result<Exit> {
+        let definition = &self.definition;
+        let plan = job.plan(definition, world)?;
+        let uri = connection.uri()?;
+        let name = self.name();
+        if !args.json {
+            self.show_diff(&plan, &uri, world)?;
+            show::summary(&definition.name, &plan, &mut world.out);
+        }
+        let blocked: Vec<_> = plan.blocked().collect();
+        if !blocked.is_empty() {
+            show::blocked(&blocked, &mut world.out);
+            return self.report(args, job, &plan, "pending", None, world, Exit::Pending);
+        }
+        if self.info.is_some() && plan.after == self.stored {
+            return self.report(args, job, &plan, "unchanged", None, world, Exit::Done);
+        }
+        if args.dry_run {
+            return self.report(args, job, &plan, "pending", None, world, Exit::Pending);
+        }
+        if let Some(info) = &self.info
+            && info.has_managed_save
+            && !args.force
+        {
+            return Err(Advice::new(
+                format!("'{name}' has a managed save image, and its next start restores the old hardware from it"),
+                format!("start it and shut it down, or drop the image (virsh managedsave-remove {name}); or say --force"),
+            )
+            .into());
+        }
+        if args.preflight {
+            let report = preflight::attempt(connection, &plan.after)?;
+            let style = |verdict| world.out.verdict(verdict, false);
+            let text = preflight::text(&report, style);
+            world.out.say(text.trim_end());
+            if !report.is_good() {
+                world
+                    .out
+                    .always("QEMU has not what the definition says; nothing was changed");
+                return self.report(args, job, &plan, "pending", None, world, Exit::Pending);
+            }
+        }
+        let question = match &self.info {
+            Some(_) => format!("Redefine '{name}' on {uri}?"),
+            None => format!("Define the new domain '{name}' on {uri}?"),
+        };
+        if !args.yes && !confirm::ask(&question)? {
+            world.out.always("Nothing was changed.");
+            return self.report(args, job, &plan, "declined", None, world, Exit::Pending);
+        }
+        self.write(args, job, &plan, connection, world)
+    }
+
+    fn write(
+        &self,
+        args: &ApplyArgs,
+        job: &Job,
+        plan: &Plan,
+        connection: &dyn Hypervisor,
+        world: &mut World<'_>,
+    ) -> anyhow::Result<Exit> {
+        let name = self.name();
+        let store = Store::in_environment(|name| std::env::var_os(name))?;
+        let facts = job.facts(&self.definition, world)?;
+        let verify = |stored: &str| unsatisfied(job, plan, &self.definition, &facts, stored);
+        let reconnect = || {
+            let connector =
+                world
+                    .connector
+                    .ok_or(crate::hypervisor::HypervisorError::ReadOnly {
+                        doing: "connect again".to_owned(),
+                    })?;
+            connector.open(
+                connection.uri().ok().as_deref().or(world.uri.as_deref()),
+                Mode::ReadWrite,
+            )
+        };
+        let change = Change {
+            uuid: self.info.as_ref().map(|info| info.uuid.as_str()),
+            before: &self.stored,
+            after: &plan.after,
+        };
+        let means = Means {
+            hypervisor: connection,
+            reconnect: &reconnect,
+            store: &store,
+            verify: &verify,
+            critical: &confirm::critical,
+        };
+        match redefine::redefine(&change, &means) {
+            Ok(Redefined::Applied { backup, closed, .. }) => {
+                for directory in closed {
+                    world.out.warn(&format!(
+                        "'{}' could be read by others and is closed to them now",
+                        directory.display()
+                    ));
+                }
+                world.out.say(&match &self.info {
+                    Some(info) => format!("Domain '{name}' redefined; {}.", takes_effect(info)),
+                    None => format!("Domain '{name}' defined."),
+                });
+                if let Some(backup) = &backup {
+                    world.out.say(&format!(
+                        "'virt-patch undo {name}' puts the old definition back, from {}",
+                        backup.display()
+                    ));
+                }
+                let backup = backup.map(|path| path.display().to_string());
+                self.report(args, job, plan, "applied", backup, world, Exit::Done)
+            }
+            Ok(Redefined::Conflict { now }) => {
+                world.out.always(&format!("'{name}' was changed by someone else since the diff was made; nothing was changed. Their change:"));
+                let masked = mask::mask_pair(&self.stored, &now);
+                let labels = Labels::domain(&name, "then and now");
+                let options = DiffOptions {
+                    color: false,
+                    terminal: true,
+                    ..DiffOptions::default()
+                };
+                world
+                    .out
+                    .always(unified(&masked.before, &masked.after, &labels, &options).trim_end());
+                self.report(args, job, plan, "conflict", None, world, Exit::Pending)
+            }
+            Ok(Redefined::RolledBack { problems, backup }) => {
+                world.out.always(&format!("libvirt did not store what it was given, and the old definition of '{name}' is back:"));
+                for problem in problems {
+                    world.out.always(&format!("  {problem}"));
+                }
+                let backup = backup.map(|path| path.display().to_string());
+                self.report(args, job, plan, "rolled-back", backup, world, Exit::Pending)
+            }
+            Err(error) => Err(self.explained(error, plan)),
+        }
+    }
+
+    /// A refusal with the line of our definition it speaks of.
+    fn explained(&self, error: RedefineError, plan: &Plan) -> anyhow::Error {
+        let line = match &error {
+            RedefineError::Refused(source) => libvirt_message(source)
+                .and_then(|message| blame::line_of(message, &self.stored, &plan.after)),
+            _ => None,
+        };
+        let name = self.name();
+        match line {
+            Some(excerpt) => anyhow::Error::new(error).context(InFile {
+                file: format!("{name}, as it would be"),
+                message: format!("cannot redefine '{name}'"),
+                excerpt,
+                help: None,
+            }),
+            None => anyhow::Error::new(error).context(format!("cannot redefine '{name}'")),
+        }
+    }
+
+    fn name(&self) -> String {
+        match &self.info {
+            Some(info) => info.name.clone(),
+            None => Document::parse(&self.definition.text)
+                .ok()
+                .and_then(|document| document.text_at(&["name"]).map(str::to_owned))
+                .unwrap_or_default(),
+        }
+    }
+
+    fn show_diff(&self, plan: &Plan, uri: &str, world: &mut World<'_>) -> io::Result<()> {
+        let masked = mask::mask_pair(&self.stored, &plan.after);
+        let options = DiffOptions {
+            color: world.out.color,
+            terminal: world.out.terminal,
+            ..DiffOptions::default()
+        };
+        let labels = Labels::domain(&self.name(), uri);
+        let diff = unified(&masked.before, &masked.after, &labels, &options);
+        world.out.print(&diff)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn report(
+        &self,
+        args: &ApplyArgs,
+        job: &Job,
+        plan: &Plan,
+        outcome: &str,
+        backup: Option<String>,
+        world: &mut World<'_>,
+        exit: Exit,
+    ) -> anyhow::Result<Exit> {
+        if args.json {
+            let masked = mask::mask_pair(&self.stored, &plan.after);
+            let labels = Labels::domain(&self.name(), "");
+            let diff = unified(
+                &masked.before,
+                &masked.after,
+                &labels,
+                &DiffOptions::default(),
+            );
+            let mut object =
+                verdicts::object(&self.definition.name, &job.profile, plan, Some(&diff));
+            if let Some(object) = object.as_object_mut() {
+                object.insert("outcome".to_owned(), json!(outcome));
+                object.insert("backup".to_owned(), json!(backup));
+            }
+            world.out.print(&format!("{object}\n"))?;
+        }
+        Ok(exit)
+    }
+}
+
+/// The passes that changed something and are not satisfied with what libvirt stored.
+fn unsatisfied(
+    job: &Job,
+    plan: &Plan,
+    definition: &Definition,
+    facts: &Facts,
+    stored: &str,
+) -> Vec<String> {
+    let context = Context {
+        facts,
+        settings: &job.settings,
+        template: false,
+    };
+    let again = match pipeline::run(stored, job.steps(definition), &context) {
+        Ok(again) => again,
+        Err(error) => return vec![format!("what libvirt stored cannot be read: {error}")],
+    };
+    plan.steps
+        .iter()
+        .zip(&again.steps)
+        .filter(|(first, _)| first.verdict == Verdict::Changed)
+        .filter(|(_, second)| second.verdict != Verdict::Satisfied)
+        .map(|(_, second)| {
+            format!(
+                "'{}' is {} afterwards: {}",
+                second.name,
+                second.verdict.word(),
+                second.reason
+            )
+        })
+        .collect()
+}
+
+/// The domain that has this name or UUID.
+fn taken_by(
+    connection: &dyn Hypervisor,
+    name: &str,
+    uuid: Option<&str>,
+) -> anyhow::Result<Option<DomainInfo>> {
+    let domains = connection.domains()?;
+    Ok(domains.into_iter().find(|domain| {
+        domain.name == name || uuid.is_some_and(|uuid| same_uuid(uuid, &domain.uuid))
+    }))
+}
+
+fn same_uuid(a: &str, b: &str) -> bool {
+    let plain = |uuid: &str| uuid.replace('-', "").to_lowercase();
+    plain(a) == plain(b)
+}
+
+/// The definition with this name, and with this UUID where one is given.
+fn identified(definition: &Definition, name: &str, uuid: Option<&str>) -> anyhow::Result<String> {
+    let document = Document::parse_domain(&definition.text)
+        .map_err(|error| InFile::document(&definition.name, error))?;
+    let text = match uuid {
+        Some(_) => "<domain><name>${name}</name><uuid>${uuid}</uuid></domain>",
+        None => "<domain><name>${name}</name></domain>",
+    };
+    let patch = Patch::new("identity", text)
+        .with("name", name)
+        .with_option("uuid", uuid);
+    let merged = merge::merged(&document, &patch).map_err(InFile::merge)?;
+    Ok(merged.unwrap_or_else(|| definition.text.clone()))
+}

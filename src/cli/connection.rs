@@ -1,0 +1,223 @@
+//! Domains and host facts from a libvirt connection, with the least privilege that does the job.
+
+use anyhow::Context as _;
+
+use super::World;
+use super::errors::Advice;
+use super::source::Definition;
+use crate::document::{Document, Encoding};
+use crate::host::local::{Local, Wanted};
+use crate::host::{Facts, Firmware, known_places};
+use crate::hypervisor::{
+    Connector, DomainInfo, Hypervisor, HypervisorError, MachineQuery, Mode, Secrets, capabilities,
+    facts,
+};
+use crate::report::diff::Labels;
+
+/// What a command does with a domain's definition, which decides the privilege it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Shown to a person, secrets masked: read-only.
+    Look,
+    /// Shown or given on with secrets: a definition without them loses them when it is defined.
+    Complete,
+}
+
+/// The host behind a connection.
+#[derive(Debug, Clone)]
+pub(crate) struct HostOf {
+    /// What is known of it.
+    pub(crate) facts: Facts,
+    /// It is this machine, so its files can be looked at.
+    pub(crate) local: bool,
+}
+
+impl World<'_> {
+    /// Opens a connection.
+    pub(crate) fn open(&self, mode: Mode) -> anyhow::Result<Box<dyn Hypervisor>> {
+        let uri = self.uri.as_deref();
+        self.connector()?.open(uri, mode).map_err(|error| {
+            let advice = Advice::new(
+                match uri {
+                    Some(uri) => format!("cannot connect to '{uri}'"),
+                    None => "cannot connect to libvirt".to_owned(),
+                },
+                "is the daemon running? 'virsh uri' and 'virsh list --all' show what libvirt sees; -c chooses a URI",
+            );
+            anyhow::Error::new(error).context(advice)
+        })
+    }
+
+    pub(crate) fn connector(&self) -> anyhow::Result<&dyn Connector> {
+        self.connector.ok_or_else(|| {
+            Advice::new(
+                "there is no libvirt connection in this program",
+                "use --host local or a file",
+            )
+            .into()
+        })
+    }
+
+    /// A connection for a purpose; without the privilege for secrets, a read-only one.
+    fn open_for(&mut self, purpose: Purpose) -> anyhow::Result<Box<dyn Hypervisor>> {
+        if purpose == Purpose::Look {
+            return self.open(Mode::ReadOnly);
+        }
+        match self.connector()?.open(self.uri.as_deref(), Mode::ReadWrite) {
+            Ok(connection) => Ok(connection),
+            Err(error) if error.is_denied() => {
+                self.out.warn(&format!(
+                    "{error}: passwords are missing from this definition, and defining it would lose them"
+                ));
+                self.open(Mode::ReadOnly)
+            }
+            Err(_) => self.open(Mode::ReadWrite),
+        }
+    }
+
+    /// Reads the inactive definition of a domain.
+    pub(crate) fn domain(&mut self, given: &str, purpose: Purpose) -> anyhow::Result<Definition> {
+        let connection = self.open_for(purpose)?;
+        let info = self.find(&*connection, given)?;
+        let secrets = match connection.mode() {
+            Mode::ReadWrite => Secrets::Included,
+            Mode::ReadOnly => Secrets::Omitted,
+        };
+        self.definition_of(&*connection, &info, secrets)
+    }
+
+    /// The definition of a domain that was found, with the facts of its host.
+    pub(crate) fn definition_of(
+        &mut self,
+        connection: &dyn Hypervisor,
+        info: &DomainInfo,
+        secrets: Secrets,
+    ) -> anyhow::Result<Definition> {
+        let cannot = || format!("cannot read the domain '{}'", info.name);
+        let text = connection
+            .definition(&info.uuid, secrets)
+            .with_context(cannot)?;
+        let host = self.host_of(connection, &text)?;
+        let uri = connection.uri().with_context(cannot)?;
+        Ok(Definition {
+            name: info.name.clone(),
+            labels: Labels::domain(&info.name, &uri),
+            text,
+            encoding: Encoding::Utf8,
+            template: false,
+            is_new: false,
+            host: Some(host),
+        })
+    }
+
+    /// The domain a user means; one that is not here is looked for in the other of session and system.
+    pub(crate) fn find(
+        &self,
+        connection: &dyn Hypervisor,
+        given: &str,
+    ) -> anyhow::Result<DomainInfo> {
+        connection.find(given).map_err(|error| {
+            if !error.is_no_domain() {
+                return error.into();
+            }
+            let uri = connection.uri().unwrap_or_default();
+            let help = match self.elsewhere(&uri, given) {
+                Some(other) => format!("there is one on {other}: virt-patch -c {other} …"),
+                None => "'virt-patch list --domains' shows the domains there are".to_owned(),
+            };
+            anyhow::Error::new(Advice::new(error.to_string(), help))
+        })
+    }
+
+    fn elsewhere(&self, uri: &str, given: &str) -> Option<String> {
+        let other = match uri {
+            "qemu:///system" => "qemu:///session",
+            "qemu:///session" => "qemu:///system",
+            _ => return None,
+        };
+        let connection = self
+            .connector
+            .as_ref()?
+            .open(Some(other), Mode::ReadOnly)
+            .ok()?;
+        connection.find(given).ok().map(|_| other.to_owned())
+    }
+
+    /// The facts of the host behind a connection, for a definition.
+    pub(crate) fn host_of(
+        &mut self,
+        connection: &dyn Hypervisor,
+        text: &str,
+    ) -> anyhow::Result<HostOf> {
+        let document = Document::parse(text).ok();
+        let document = document.as_ref();
+        let query = MachineQuery {
+            emulator: document.and_then(|document| document.text_at(&["devices", "emulator"])),
+            arch: document.and_then(|document| document.attribute(&["os", "type"], "arch")),
+            machine: document.and_then(|document| document.attribute(&["os", "type"], "machine")),
+            domain_type: document.and_then(|document| document.root().attribute("type")),
+        };
+        let read = facts::read(connection, &query, &build_of)
+            .context("cannot read the facts of the host")?;
+        for unknown in &read.unknown {
+            self.out.detail(&format!("unknown: {unknown}"));
+        }
+        let mut facts = read.facts;
+        let is_local = capabilities::is_local(&connection.uri()?);
+        if is_local {
+            let local = Local::machine();
+            let on_disk = local.probe(&Wanted {
+                firmware: true,
+                kvm: true,
+                ..Wanted::NONE
+            });
+            facts.firmware = on_disk.firmware;
+            facts.firmware_passed_over = on_disk.firmware_passed_over;
+            facts.kvm = on_disk.kvm.or(facts.kvm);
+            for emulator in &mut facts.emulators {
+                if let Some(seen) = local.emulator(&emulator.path) {
+                    emulator.missing_devices = seen.missing_devices;
+                    // The hypervisor's version is that of one emulator; another is asked itself.
+                    emulator.version = seen.version.or(emulator.version);
+                }
+            }
+        }
+        Ok(HostOf {
+            facts,
+            local: is_local,
+        })
+    }
+}
+
+/// What belongs to a loader that a remote host lists, by the table of known places.
+fn build_of(code: &str) -> Option<Firmware> {
+    let known = known_places::by_code_path(code)?;
+    Some(Firmware {
+        code: known.code.to_owned(),
+        code_format: known.format,
+        vars: known.vars.to_owned(),
+        vars_format: known.format,
+        secure_boot: known.secure_boot,
+        enrolled_keys: known.enrolled_keys,
+        smm: known.smm,
+        source: format!("loader of the host, known place: {}", known.distribution),
+        ..Firmware::default()
+    })
+}
+
+/// How a running domain takes a new definition up.
+pub(crate) fn takes_effect(info: &DomainInfo) -> String {
+    if info.state.is_active() {
+        format!(
+            "'{}' is {}: the change takes effect after a full power-off; a restart from inside the guest is not enough",
+            info.name, info.state
+        )
+    } else {
+        "it takes effect when the domain is next started".to_owned()
+    }
+}
+
+/// The message of libvirt itself, when there is one.
+pub(crate) fn libvirt_message(error: &HypervisorError) -> Option<&str> {
+    error.libvirt().map(|error| error.message.as_str())
+}

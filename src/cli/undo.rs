@@ -1,0 +1,194 @@
+//! `virt-patch undo`: puts the last backup of a domain back, after the same diff and question.
+
+use anyhow::Context as _;
+
+use super::args::UndoArgs;
+use super::connection::takes_effect;
+use super::errors::Advice;
+use super::{Exit, World, confirm};
+use crate::document::Document;
+use crate::hypervisor::backup::{Backup, Store};
+use crate::hypervisor::redefine::{self, Change, Means, Redefined};
+use crate::hypervisor::{DomainInfo, Hypervisor, HypervisorError, Mode, Secrets};
+use crate::merge::{self, Patch};
+use crate::report::diff::{DiffOptions, Labels, unified};
+use crate::report::mask;
+
+pub(crate) fn run(args: &UndoArgs, world: &mut World<'_>) -> anyhow::Result<Exit> {
+    let store = Store::in_environment(|name| std::env::var_os(name))?;
+    if args.list {
+        return list(args, &store, world);
+    }
+    let Some(given) = &args.domain else {
+        return Err(Advice::new(
+            "no domain was named",
+            "'virt-patch undo --list' shows the backups there are",
+        )
+        .into());
+    };
+    if !args.dry_run {
+        confirm::can_ask(args.yes, "undo")?;
+    }
+    confirm::guard_signals()?;
+    let connection = world.open(Mode::ReadWrite)?;
+    let uri = connection.uri()?;
+    let info = match connection.find(given) {
+        Ok(info) => Some(info),
+        Err(error) if error.is_no_domain() => None,
+        Err(error) => return Err(error.into()),
+    };
+    // A UUID outlives a change of name, and the domain itself.
+    let key = info
+        .as_ref()
+        .map_or(given.as_str(), |info| info.uuid.as_str());
+    let Some(backup) = store.latest(Some(&uri), key)? else {
+        return Err(no_backup(given, &uri, &store)?.into());
+    };
+    put_back(args, &store, &backup, info.as_ref(), &*connection, world)
+}
+
+fn put_back(
+    args: &UndoArgs,
+    store: &Store,
+    backup: &Backup,
+    info: Option<&DomainInfo>,
+    connection: &dyn Hypervisor,
+    world: &mut World<'_>,
+) -> anyhow::Result<Exit> {
+    let uri = connection.uri()?;
+    let old = backup.read()?;
+    let (before, after, name) = match info {
+        Some(info) => (
+            connection.definition(&info.uuid, Secrets::Included)?,
+            named(&old, &info.name)?,
+            info.name.clone(),
+        ),
+        None => (String::new(), old, backup.name.clone().unwrap_or_default()),
+    };
+    let masked = mask::mask_pair(&before, &after);
+    let options = DiffOptions {
+        color: world.out.color,
+        terminal: world.out.terminal,
+        ..DiffOptions::default()
+    };
+    let labels = Labels::domain(&name, &uri);
+    world
+        .out
+        .print(&unified(&masked.before, &masked.after, &labels, &options))?;
+    if before == after {
+        world.out.say(&format!(
+            "'{name}' is as it was at {}; nothing to undo",
+            backup.time_text()
+        ));
+        return Ok(Exit::Done);
+    }
+    if args.dry_run {
+        return Ok(Exit::Pending);
+    }
+    let question = match info {
+        Some(_) => format!(
+            "Put the definition of '{name}' of {} back on {uri}?",
+            backup.time_text()
+        ),
+        None => format!(
+            "'{name}' is not defined any more. Define it as of {} on {uri}?",
+            backup.time_text()
+        ),
+    };
+    if !args.yes && !confirm::ask(&question)? {
+        world.out.always("Nothing was changed.");
+        return Ok(Exit::Pending);
+    }
+    let reconnect = || {
+        let connector = world.connector.ok_or(HypervisorError::ReadOnly {
+            doing: "connect again".to_owned(),
+        })?;
+        connector.open(Some(&uri), Mode::ReadWrite)
+    };
+    let change = Change {
+        uuid: info.map(|info| info.uuid.as_str()),
+        before: &before,
+        after: &after,
+    };
+    let means = Means {
+        hypervisor: connection,
+        reconnect: &reconnect,
+        store,
+        verify: &|_| Vec::new(),
+        critical: &confirm::critical,
+    };
+    let ended = redefine::redefine(&change, &means)
+        .with_context(|| format!("cannot put the definition of '{name}' back"))?;
+    Ok(match ended {
+        Redefined::Applied { .. } => {
+            let effect = info.map_or_else(
+                || "it takes effect when the domain is next started".to_owned(),
+                takes_effect,
+            );
+            world.out.say(&format!(
+                "Domain '{name}' is as it was at {}; {effect}.",
+                backup.time_text()
+            ));
+            Exit::Done
+        }
+        Redefined::Conflict { .. } => {
+            world.out.always(&format!("'{name}' was changed by someone else since the diff was made; nothing was changed. Run undo again to see it."));
+            Exit::Pending
+        }
+        Redefined::RolledBack { problems, .. } => {
+            world.out.always(&format!(
+                "libvirt did not store what it was given, and '{name}' is as it was before:"
+            ));
+            for problem in problems {
+                world.out.always(&format!("  {problem}"));
+            }
+            Exit::Pending
+        }
+    })
+}
+
+fn list(args: &UndoArgs, store: &Store, world: &mut World<'_>) -> anyhow::Result<Exit> {
+    let backups = store.list(None, args.domain.as_deref())?;
+    if backups.is_empty() {
+        world.out.say(&format!(
+            "there are no backups in {}",
+            store.root().display()
+        ));
+    }
+    for backup in backups {
+        let name = backup.name.as_deref().unwrap_or("?");
+        world.out.print(&format!(
+            "{}  {name}  {}  {}  {}\n",
+            backup.time_text(),
+            backup.uuid,
+            backup.uri,
+            backup.path.display()
+        ))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// A rename since the backup stays: libvirt refuses another name for the same UUID.
+fn named(definition: &str, name: &str) -> anyhow::Result<String> {
+    let document = Document::parse_domain(definition).context("the backup cannot be read")?;
+    let patch = Patch::new("name", "<domain><name>${name}</name></domain>").with("name", name);
+    Ok(merge::merged(&document, &patch)?.unwrap_or_else(|| definition.to_owned()))
+}
+
+fn no_backup(given: &str, uri: &str, store: &Store) -> anyhow::Result<Advice> {
+    let elsewhere = store.list(None, Some(given))?;
+    let help = match elsewhere.last() {
+        Some(backup) => format!(
+            "there is one of {}: virt-patch -c {} undo {given}",
+            backup.uri, backup.uri
+        ),
+        None => {
+            "'virt-patch undo --list' shows the backups there are; only apply and undo make them"
+                .to_owned()
+        }
+    };
+    Ok(Advice::new(
+        format!("there is no backup of '{given}' on {uri}"),
+        help,
+    ))
+}

@@ -1,0 +1,260 @@
+//! Redefining a domain so that it is either the old one or the new one, never something between,
+//! and so that the caller knows which.
+//!
+//! The order is the point: read again and compare (someone else may have changed the domain since the
+//! diff was shown), keep a backup that is on the disk, define, read back, verify, and put the backup
+//! back when libvirt stored something else than it was given. Knows nothing of passes or questions: what
+//! has to hold in the stored definition is the caller's to say.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use super::backup::{BackupError, Store};
+use super::{Hypervisor, HypervisorError, Secrets, compare};
+
+/// What is to be stored, and what was there when the user saw the diff.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    /// UUID of the domain that is there; `None` for a new one.
+    pub uuid: Option<&'a str>,
+    /// Its definition as the diff was made of it; empty for a new domain.
+    pub before: &'a str,
+    /// The definition to store.
+    pub after: &'a str,
+}
+
+/// What a redefine needs besides the change.
+pub struct Means<'a> {
+    /// The connection.
+    pub hypervisor: &'a dyn Hypervisor,
+    /// A new connection to the same URI, for when this one is lost on the way.
+    pub reconnect: &'a dyn Fn() -> Result<Box<dyn Hypervisor>, HypervisorError>,
+    /// Where backups are kept.
+    pub store: &'a Store,
+    /// What does not hold in the definition libvirt stored, as clauses; empty when all does.
+    pub verify: &'a dyn Fn(&str) -> Vec<String>,
+    /// Called once there is no way back but the backup's: a signal must not stop the process now.
+    pub critical: &'a dyn Fn(bool),
+}
+
+/// How a redefine ended, when it did not fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Redefined {
+    /// Stored and verified.
+    Applied {
+        /// UUID of the domain.
+        uuid: String,
+        /// The backup of the old definition; `None` for a new domain.
+        backup: Option<PathBuf>,
+        /// Directories of backups that others could read and that were closed to them.
+        closed: Vec<PathBuf>,
+    },
+    /// The domain is not what the diff was made of any more; nothing was written.
+    Conflict {
+        /// Its definition now.
+        now: String,
+    },
+    /// What libvirt stored is not what it was given; the old definition is back.
+    RolledBack {
+        /// What did not hold.
+        problems: Vec<String>,
+        /// The backup of the old definition.
+        backup: Option<PathBuf>,
+    },
+}
+
+/// Why a redefine failed. The message says which definition the domain has.
+#[derive(Debug, thiserror::Error)]
+pub enum RedefineError {
+    /// Before anything was written.
+    #[error("nothing was changed")]
+    Before(#[source] HypervisorError),
+    /// No backup, no redefine.
+    #[error("nothing was changed, because there is no backup without which nothing is redefined")]
+    Backup(#[from] BackupError),
+    /// libvirt refused the new definition.
+    #[error("libvirt refused the new definition; nothing was changed")]
+    Refused(#[source] HypervisorError),
+    /// The connection was lost and the domain has its old definition.
+    #[error("the connection was lost; the domain still has its old definition")]
+    LostOld(#[source] HypervisorError),
+    /// The connection was lost, and nobody answers.
+    #[error(
+        "the connection was lost while the domain was redefined, and it is not known which definition it has{}",
+        backup_at(.backup)
+    )]
+    LostUnknown {
+        /// The backup of the old definition.
+        backup: Option<PathBuf>,
+        /// What was lost.
+        #[source]
+        source: HypervisorError,
+    },
+    /// The old definition could not be put back.
+    #[error(
+        "the stored definition is not right ({}), and the old one could not be put back{}",
+        .problems.join("; "),
+        backup_at(.backup)
+    )]
+    NotRolledBack {
+        /// What did not hold.
+        problems: Vec<String>,
+        /// The backup of the old definition.
+        backup: Option<PathBuf>,
+        /// Why not.
+        #[source]
+        source: HypervisorError,
+    },
+}
+
+fn backup_at(backup: &Option<PathBuf>) -> String {
+    match backup {
+        Some(path) => format!("; its old definition is in '{}'", path.display()),
+        None => String::new(),
+    }
+}
+
+/// Stores a definition.
+///
+/// # Errors
+/// See [`RedefineError`]: each says which definition the domain has.
+pub fn redefine(change: &Change<'_>, means: &Means<'_>) -> Result<Redefined, RedefineError> {
+    let hypervisor = means.hypervisor;
+    let uri = hypervisor.uri().map_err(RedefineError::Before)?;
+    // Two of us must not both find the domain unchanged and then overwrite each other.
+    let _lock = means.store.lock()?;
+    if let Some(uuid) = change.uuid {
+        let now = hypervisor
+            .definition(uuid, Secrets::Included)
+            .map_err(RedefineError::Before)?;
+        if now != change.before {
+            return Ok(Redefined::Conflict { now });
+        }
+    }
+    let mut backup = None;
+    let mut closed = Vec::new();
+    if let Some(uuid) = change.uuid {
+        let written = means
+            .store
+            .write(&uri, uuid, change.before, SystemTime::now())?;
+        backup = Some(written.backup.path);
+        closed = written.closed;
+    }
+    (means.critical)(true);
+    let ended = define_and_verify(change, means, backup.as_ref());
+    (means.critical)(false);
+    let ended = match ended {
+        Err(Ended::Refused(error)) => {
+            // A backup of what is still there would only hide the one before it from `undo`.
+            if let Some(path) = &backup {
+                let _ = std::fs::remove_file(path);
+            }
+            return Err(RedefineError::Refused(error));
+        }
+        Err(Ended::Failed(error)) => return Err(*error),
+        Ok(ended) => ended,
+    };
+    Ok(match ended {
+        Stored::Right { uuid } => Redefined::Applied {
+            uuid,
+            backup,
+            closed,
+        },
+        Stored::Wrong { problems } => Redefined::RolledBack { problems, backup },
+    })
+}
+
+enum Stored {
+    Right { uuid: String },
+    Wrong { problems: Vec<String> },
+}
+
+enum Ended {
+    Refused(HypervisorError),
+    Failed(Box<RedefineError>),
+}
+
+fn define_and_verify(
+    change: &Change<'_>,
+    means: &Means<'_>,
+    backup: Option<&PathBuf>,
+) -> Result<Stored, Ended> {
+    let lost = |source: HypervisorError| {
+        Ended::Failed(Box::new(RedefineError::LostUnknown {
+            backup: backup.cloned(),
+            source,
+        }))
+    };
+    let mut again = None;
+    let uuid = match means.hypervisor.define(change.after) {
+        Ok(info) => info.uuid,
+        Err(error) if !error.is_connection_lost() => return Err(Ended::Refused(error)),
+        Err(error) => {
+            // Whether it was stored is only known to a daemon that answers.
+            let Some(uuid) = change.uuid else {
+                return Err(lost(error));
+            };
+            let Some(connection) = reconnected(means) else {
+                return Err(lost(error));
+            };
+            match connection.definition(uuid, Secrets::Included) {
+                Ok(now) if now == change.before => {
+                    return Err(Ended::Failed(Box::new(RedefineError::LostOld(error))));
+                }
+                Ok(_) => again = Some(connection),
+                Err(error) => return Err(lost(error)),
+            }
+            uuid.to_owned()
+        }
+    };
+    let mut hypervisor = again.as_deref().unwrap_or(means.hypervisor);
+    let mut stored = hypervisor.definition(&uuid, Secrets::Included);
+    let after_loss;
+    if stored
+        .as_ref()
+        .is_err_and(HypervisorError::is_connection_lost)
+        && let Some(connection) = reconnected(means)
+    {
+        after_loss = connection;
+        hypervisor = after_loss.as_ref();
+        stored = hypervisor.definition(&uuid, Secrets::Included);
+    }
+    let stored = stored.map_err(lost)?;
+    let mut problems: Vec<String> = match compare::missing(change.after, &stored) {
+        Ok(missing) => missing
+            .iter()
+            .map(|missing| format!("line {}: {}: {}", missing.line, missing.path, missing.what))
+            .collect(),
+        Err(error) => vec![format!("what libvirt stored cannot be read: {error}")],
+    };
+    problems.extend((means.verify)(&stored));
+    if problems.is_empty() {
+        return Ok(Stored::Right { uuid });
+    }
+    let back = match change.uuid {
+        Some(_) => hypervisor.define(change.before).map(|_| ()),
+        None => hypervisor.undefine(&uuid),
+    };
+    match back {
+        Ok(()) => Ok(Stored::Wrong { problems }),
+        Err(source) => Err(Ended::Failed(Box::new(RedefineError::NotRolledBack {
+            problems,
+            backup: backup.cloned(),
+            source,
+        }))),
+    }
+}
+
+/// A daemon that was restarted needs a moment.
+fn reconnected(means: &Means<'_>) -> Option<Box<dyn Hypervisor>> {
+    const TRIES: u32 = 10;
+    (0..TRIES).find_map(|attempt| {
+        if attempt > 0 {
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        (means.reconnect)().ok()
+    })
+}
+
+#[cfg(test)]
+mod tests;
