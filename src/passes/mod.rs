@@ -17,6 +17,7 @@ mod features;
 mod firmware;
 pub mod guest;
 mod hotplug;
+mod hyperv;
 mod idset;
 mod iothread;
 mod lifecycle;
@@ -31,6 +32,7 @@ mod smbios;
 mod topoext;
 mod topology;
 mod usb_input;
+mod virtio;
 mod watchdog;
 
 use crate::document::Document;
@@ -181,6 +183,8 @@ pub const PASSES: &[Pass] = &[
     // Before topoext and cpu-override, which change what it writes.
     cpu::PASS,
     clock::PASS,
+    // After domain-type: there are none without KVM.
+    hyperv::PASS,
     lifecycle::PASS,
     // Before the rest of the six: everything else can be looked at on a machine that starts.
     firmware::PASS,
@@ -201,6 +205,7 @@ pub const PASSES: &[Pass] = &[
     memballoon::PASS,
     // After everything that changes USB controllers.
     usb_input::PASS,
+    virtio::PASS,
     // Last: its -cpu hides <cpu>, and it notes what the passes before put there in vain.
     cpu_override::PASS,
 ];

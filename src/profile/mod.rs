@@ -96,6 +96,14 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("macpro4,1", include_str!("../../patches/macpro4,1.toml")),
     ("macpro3,1", include_str!("../../patches/macpro3,1.toml")),
     ("macpro2,1", include_str!("../../patches/macpro2,1.toml")),
+    (
+        "linux-desktop",
+        include_str!("../../patches/linux-desktop.toml"),
+    ),
+    (
+        "windows-desktop",
+        include_str!("../../patches/windows-desktop.toml"),
+    ),
 ];
 
 /// What runs when no profile is named.
