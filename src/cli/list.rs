@@ -10,7 +10,7 @@ use crate::macos::{MACS, Mac};
 use crate::passes::settings;
 use crate::passes::{PASSES, explanation};
 use crate::profile::{self, Profile};
-use crate::text;
+use crate::{shipped, text};
 
 pub(crate) fn run(args: &ListArgs, world: &mut World<'_>) -> anyhow::Result<Exit> {
     if args.domains {
@@ -100,6 +100,9 @@ fn entries() -> anyhow::Result<Vec<Entry>> {
     for (name, _) in profile::SHIPPED {
         let profile = Profile::shipped(name)?;
         let mut contents = vec![("passes", profile.passes.join(", "))];
+        contents.push(("template", profile.template_passes.join(", ")));
+        contents.push(("patches", profile.patches.join(", ")));
+        contents.retain(|(_, value)| !value.is_empty());
         contents.extend(chart(&profile));
         contents.extend(
             profile
@@ -115,7 +118,31 @@ fn entries() -> anyhow::Result<Vec<Entry>> {
             contents,
         });
     }
+    entries.extend(shipped::PATCHES.iter().map(|(name, text)| {
+        let comment = patch_comment(text);
+        Entry {
+            kind: "patch",
+            name: (*name).to_owned(),
+            summary: comment
+                .split(['.', ':', ';'])
+                .next()
+                .unwrap_or_default()
+                .replace('\n', " "),
+            explanation: comment,
+            contents: Vec::new(),
+        }
+    }));
     Ok(entries)
+}
+
+/// The comment at the head of a patch.
+fn patch_comment(text: &str) -> String {
+    let comment = text
+        .strip_prefix("<!--")
+        .and_then(|rest| rest.split_once("-->"))
+        .map_or("", |(comment, _)| comment);
+    let lines: Vec<&str> = comment.lines().map(str::trim).collect();
+    lines.join("\n").trim().to_owned()
 }
 
 /// Which macOS releases the profile's Mac runs, beside the others.
@@ -142,10 +169,11 @@ fn overview(entries: &[Entry]) -> String {
     for (kind, title) in [
         ("pass", "Passes, in the order they run"),
         ("profile", "Profiles"),
+        ("patch", "Patches"),
     ] {
         out.push_str(&format!("{title}\n"));
         for entry in entries.iter().filter(|entry| entry.kind == kind) {
-            out.push_str(&format!("  {:<14} {}\n", entry.name, entry.summary));
+            out.push_str(&format!("  {:<15} {}\n", entry.name, entry.summary));
         }
         out.push('\n');
     }

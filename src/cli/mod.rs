@@ -6,6 +6,7 @@
 mod apply;
 mod args;
 mod check;
+mod choice;
 mod confirm;
 mod connection;
 mod diff;
@@ -14,6 +15,7 @@ mod host;
 mod list;
 mod output;
 mod plan;
+mod preflight;
 mod render;
 mod show;
 mod source;
@@ -55,6 +57,8 @@ pub(crate) struct World<'w> {
     pub(crate) connector: Option<&'w dyn Connector>,
     /// `--connect`; libvirt's own choice where it is absent.
     pub(crate) uri: Option<String>,
+    /// What is not known of the hosts asked so far, and was said.
+    pub(crate) unknown: Vec<String>,
 }
 
 /// Runs the command line of this process.
@@ -71,6 +75,7 @@ pub fn main(connector: Option<&dyn Connector>) -> ExitCode {
         out: Output::new(&cli.global),
         connector,
         uri: cli.global.connect.clone(),
+        unknown: Vec::new(),
     };
     match run(&cli, &mut world) {
         Ok(exit) => exit.into(),
@@ -87,6 +92,7 @@ fn run(cli: &Cli, world: &mut World<'_>) -> anyhow::Result<Exit> {
         Command::Render(args) => render::run(args, world),
         Command::Check(args) => check::run(args, world),
         Command::Apply(args) => apply::run(args, world),
+        Command::Preflight(args) => preflight::run(args, world),
         Command::Undo(args) => undo::run(args, world),
         Command::Host(args) => host::run(args, world),
         Command::List(args) => list::run(args, world),
