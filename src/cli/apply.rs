@@ -71,7 +71,7 @@ impl Target {
         world: &mut World<'_>,
     ) -> anyhow::Result<Target> {
         if let SourceName::Domain(name) = name {
-            if args.name.is_some() {
+            if args.run.name.is_some() {
                 return Err(Advice::new(
                     format!("--name is for a new domain, and '{name}' is one that is there"),
                     format!(

@@ -10,7 +10,7 @@ use crate::macos::{MACS, Mac};
 use crate::passes::settings;
 use crate::passes::{PASSES, explanation};
 use crate::profile::{self, Profile};
-use crate::{shipped, text};
+use crate::{patches, text};
 
 pub(crate) fn run(args: &ListArgs, world: &mut World<'_>) -> anyhow::Result<Exit> {
     if args.domains {
@@ -118,7 +118,7 @@ fn entries() -> anyhow::Result<Vec<Entry>> {
             contents,
         });
     }
-    entries.extend(shipped::PATCHES.iter().map(|(name, text)| {
+    entries.extend(patches::SHIPPED.iter().map(|(name, text)| {
         let comment = patch_comment(text);
         Entry {
             kind: "patch",

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use roxmltree::Node;
 
-use super::patch::Element;
+use super::patch::{Element, Op};
 use super::{MergeError, Merger, keys, order};
 use crate::document::{self, Edit, Parts, after_trailing_comments, indent_of, starts_line};
 
@@ -58,9 +58,46 @@ pub(super) struct Siblings<'w, 'm> {
     last: HashMap<&'w str, Node<'m, 'm>>,
     /// Those that stand for one of the patch's that are to be appended.
     pub(super) appended: Vec<Node<'m, 'm>>,
+    /// Of those that nothing but their order tells apart: how many there are, and have been.
+    alike: HashMap<Signature<'w>, (usize, usize)>,
 }
 
+/// Name, and what tells it from others of the name.
+type Signature<'w> = (&'w str, Vec<Option<String>>);
+
 impl<'w, 'm> Siblings<'w, 'm> {
+    /// For the children of `wanted`.
+    pub(super) fn of(wanted: &'w Element) -> Self {
+        let mut names: HashMap<&str, usize> = HashMap::new();
+        for child in &wanted.children {
+            *names.entry(&child.name).or_default() += 1;
+        }
+        let mut siblings = Siblings::default();
+        for child in &wanted.children {
+            if names.get(child.name.as_str()) > Some(&1) && child.op == Op::Merge {
+                let signature = keys::signature(&wanted.name, child);
+                siblings
+                    .alike
+                    .entry((&child.name, signature))
+                    .or_default()
+                    .0 += 1;
+            }
+        }
+        siblings.alike.retain(|_, (count, _)| *count > 1);
+        siblings
+    }
+
+    /// Which of several alike this one is, counted from 0; `None` when it is alone.
+    pub(super) fn ordinal(&mut self, parent: &str, wanted: &'w Element) -> Option<usize> {
+        if self.alike.is_empty() || wanted.op != Op::Merge {
+            return None;
+        }
+        let signature = keys::signature(parent, wanted);
+        let (_, seen) = self.alike.get_mut(&(wanted.name.as_str(), signature))?;
+        *seen += 1;
+        Some(*seen - 1)
+    }
+
     /// `wanted` is there already.
     pub(super) fn there(&mut self, wanted: &'w Element, node: Node<'m, 'm>) {
         self.first.entry(&wanted.name).or_insert(node);

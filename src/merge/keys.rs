@@ -176,6 +176,30 @@ impl<'a, 't> Children<'a, 't> {
 
     /// The child that `wanted` speaks of.
     pub fn find(&self, wanted: &Element) -> Match<'a, 't> {
+        let mut candidates = self.meant(wanted);
+        let identity = identity(self.parent.tag_name().name(), &wanted.name);
+        if identity.is_some_and(|identity| identity.many) {
+            candidates.truncate(1);
+        }
+        match candidates.as_slice() {
+            [] => Match::None,
+            [one] => Match::One(*one),
+            [first, second, ..] => Match::Ambiguous(*first, *second),
+        }
+    }
+
+    /// Any child that is what `wanted` is, whatever tells such apart besides.
+    pub fn any(&self, wanted: &Element) -> Option<Node<'a, 't>> {
+        let identity = identity(self.parent.tag_name().name(), &wanted.name);
+        let keys = identity.map_or(&[] as &[Key], |identity| identity.keys);
+        let candidates = self.candidates(wanted, keys);
+        candidates
+            .into_iter()
+            .find(|node| agree(*node, wanted, keys))
+    }
+
+    /// All children that `wanted` may speak of, in order.
+    pub fn meant(&self, wanted: &Element) -> Vec<Node<'a, 't>> {
         let identity = identity(self.parent.tag_name().name(), &wanted.name);
         let keys = identity.map_or(&[] as &[Key], |identity| identity.keys);
         let mut candidates = self.candidates(wanted, keys);
@@ -183,18 +207,9 @@ impl<'a, 't> Children<'a, 't> {
         if candidates.len() > 1
             && let Some(identity) = identity
         {
-            if !identity.tie.is_empty() {
-                candidates.retain(|node| agree(*node, wanted, identity.tie));
-            }
-            if identity.many {
-                candidates.truncate(1);
-            }
+            candidates.retain(|node| agree(*node, wanted, identity.tie));
         }
-        match candidates.as_slice() {
-            [] => Match::None,
-            [one] => Match::One(*one),
-            [first, second, ..] => Match::Ambiguous(*first, *second),
-        }
+        candidates
     }
 
     /// All children with the expanded name of `wanted`, in order.
@@ -252,6 +267,25 @@ fn by_value<'a, 't>(nodes: &[Node<'a, 't>], key: Key) -> ByValue<'a, 't> {
         }
     }
     index
+}
+
+/// What tells an element of a patch apart from its like: two with the same are told by their order.
+pub fn signature(parent: &str, wanted: &Element) -> Vec<Option<String>> {
+    let identity = identity(parent, &wanted.name);
+    let keys = identity.map_or(&[] as &[Key], |identity| identity.keys);
+    let tie = identity.map_or(&[] as &[Key], |identity| identity.tie);
+    let value = |key: &Key| in_patch(wanted, key).map(|value| normal(&value).into_owned());
+    keys.iter().chain(tie).map(value).collect()
+}
+
+/// Whether a definition has only one element of this name below one of that name, so that two of
+/// a patch are one.
+pub fn is_single(parent: &str, name: &str) -> bool {
+    match parent {
+        "domain" => !matches!(name, "seclabel" | "sysinfo"),
+        "features" | "hyperv" | "kvm" | "memoryBacking" => true,
+        _ => false,
+    }
 }
 
 /// The keys that would tell elements of this name apart, for messages.

@@ -115,7 +115,7 @@ impl<'m> Merger<'m> {
         let mut new = Vec::new();
         let is_root = target == self.document.root();
         let children = Children::of(target);
-        let mut siblings = Siblings::default();
+        let mut siblings = Siblings::of(wanted);
         for child in &wanted.children {
             if is_root
                 && child.name == "commandline"
@@ -175,9 +175,16 @@ impl<'m> Merger<'m> {
                 }
                 return Ok(());
             }
+            Op::Default if wanted.at.is_none() => {
+                match children.any(wanted) {
+                    Some(node) => siblings.there(wanted, node),
+                    None => new.push(siblings.new_element(wanted)),
+                }
+                return Ok(());
+            }
             Op::Merge | Op::Default | Op::Replace => {}
         }
-        match meant(children, wanted) {
+        match meant(children, wanted, siblings) {
             Match::None => new.push(siblings.new_element(wanted)),
             Match::Ambiguous(first, second) => return Err(self.ambiguous(wanted, first, second)),
             Match::One(node) => {
@@ -460,14 +467,27 @@ impl<'m> Merger<'m> {
     }
 }
 
-/// The child that a patch's element speaks of.
-fn meant<'a, 't>(children: &Children<'a, 't>, wanted: &Element) -> Match<'a, 't> {
-    let Some(at) = wanted.at else {
-        return children.find(wanted);
-    };
-    let mut all = children.named(wanted).into_iter();
-    all.find(|node| node.range().start == at)
-        .map_or(Match::None, Match::One)
+/// The child that a patch's element speaks of. Of several alike in the patch, the second means the
+/// second of the document.
+fn meant<'w, 'm>(
+    children: &Children<'m, 'm>,
+    wanted: &'w Element,
+    siblings: &mut Siblings<'w, 'm>,
+) -> Match<'m, 'm> {
+    if let Some(at) = wanted.at {
+        let mut all = children.named(wanted).into_iter();
+        return all
+            .find(|node| node.range().start == at)
+            .map_or(Match::None, Match::One);
+    }
+    let parent = children.parent().tag_name().name();
+    match siblings.ordinal(parent, wanted) {
+        Some(ordinal) => children
+            .meant(wanted)
+            .get(ordinal)
+            .map_or(Match::None, |node| Match::One(*node)),
+        None => children.find(wanted),
+    }
 }
 
 /// A prefix that stands for `uri` at `node`; the default namespace is not one for attributes.

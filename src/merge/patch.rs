@@ -330,6 +330,7 @@ impl Element {
     pub(super) fn unset(name: &str, attributes: &[&str]) -> Element {
         let attribute = |name: &&str| Attribute {
             namespace: None,
+            prefix: None,
             name: (*name).to_owned(),
             value: None,
         };

@@ -8,8 +8,8 @@ use roxmltree::{Attribute as TreeAttribute, Node};
 use super::condition::{self, ConditionError, Fact, Truth};
 use super::error::MergeError;
 use super::patch::{Attribute, DIRECTIVES, Element, Op, Patch, Wanted};
-use super::places;
 use super::source::{self, Source};
+use super::{keys, places};
 use crate::document::{DocumentError, qemu};
 use crate::text;
 
@@ -197,6 +197,7 @@ impl Resolver<'_> {
             }
             parent.children.push(element);
         }
+        fold(&mut root);
         Ok(root)
     }
 
@@ -257,6 +258,7 @@ impl Resolver<'_> {
                 ),
             ));
         }
+        fold(&mut element);
         // What stands only around something that is left out is left out with it.
         let bare = element.attributes.is_empty()
             && element.children.is_empty()
@@ -535,6 +537,48 @@ impl Resolver<'_> {
     fn error(&self, offset: usize, message: String) -> MergeError {
         MergeError::in_patch(self.patch, offset, message)
     }
+}
+
+/// Makes one of several children that are one in a definition: two snippets may both have
+/// `<features>` around what they show.
+fn fold(element: &mut Element) {
+    let mut folded: Vec<Element> = Vec::with_capacity(element.children.len());
+    let mut again = false;
+    for child in element.children.drain(..) {
+        let single = child.op == Op::Merge && keys::is_single(&element.name, &child.name);
+        let there = folded.iter_mut().find(|other| {
+            single
+                && other.op == Op::Merge
+                && other.name == child.name
+                && other.namespace == child.namespace
+        });
+        match there {
+            Some(other) => {
+                again = true;
+                other.attributes.extend(child.attributes);
+                other.text = child.text.or(other.text.take());
+                other.children.extend(child.children);
+            }
+            None => folded.push(child),
+        }
+    }
+    element.children = folded;
+    if again {
+        element.children.iter_mut().for_each(|child| {
+            last_attributes(child);
+            fold(child);
+        });
+    }
+}
+
+/// Of two attributes of one name the last one counts.
+fn last_attributes(element: &mut Element) {
+    let mut kept: Vec<Attribute> = Vec::with_capacity(element.attributes.len());
+    for attribute in element.attributes.drain(..) {
+        kept.retain(|other| other.name != attribute.name || other.namespace != attribute.namespace);
+        kept.push(attribute);
+    }
+    element.attributes = kept;
 }
 
 fn is_directive(node: Node<'_, '_>) -> bool {

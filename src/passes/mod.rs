@@ -12,12 +12,13 @@ mod cpu_override;
 mod domain_type;
 mod elements;
 mod emulator;
+mod enlightenments;
 mod fake_core_count;
 mod features;
 mod firmware;
 pub mod guest;
 mod hotplug;
-mod hyperv;
+
 mod idset;
 mod iothread;
 mod lifecycle;
@@ -184,7 +185,7 @@ pub const PASSES: &[Pass] = &[
     cpu::PASS,
     clock::PASS,
     // After domain-type: there are none without KVM.
-    hyperv::PASS,
+    enlightenments::PASS,
     lifecycle::PASS,
     // Before the rest of the six: everything else can be looked at on a machine that starts.
     firmware::PASS,

@@ -51,6 +51,7 @@ pub const PASS: Pass = Pass {
         machine: false,
     },
     settings: &[],
+    files: super::no_files,
     run,
 };
 

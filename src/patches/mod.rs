@@ -15,7 +15,33 @@ use crate::document::Input;
 use crate::text;
 
 /// The patches in the binary: name and text, in the order of a machine's parts.
-pub const SHIPPED: &[(&str, &str)] = &[];
+pub const SHIPPED: &[(&str, &str)] = &[
+    ("native-cpu", include_str!("../../patches/native-cpu.xml")),
+    ("hyperv", include_str!("../../patches/hyperv.xml")),
+    ("local-time", include_str!("../../patches/local-time.xml")),
+    ("kvm-hidden", include_str!("../../patches/kvm-hidden.xml")),
+    (
+        "shared-memory",
+        include_str!("../../patches/shared-memory.xml"),
+    ),
+    ("hugepages", include_str!("../../patches/hugepages.xml")),
+    ("virtiofs", include_str!("../../patches/virtiofs.xml")),
+    ("guest-agent", include_str!("../../patches/guest-agent.xml")),
+    (
+        "serial-console",
+        include_str!("../../patches/serial-console.xml"),
+    ),
+    (
+        "spice-no-listen",
+        include_str!("../../patches/spice-no-listen.xml"),
+    ),
+    ("spice-agent", include_str!("../../patches/spice-agent.xml")),
+    ("usb-tablet", include_str!("../../patches/usb-tablet.xml")),
+    ("rng", include_str!("../../patches/rng.xml")),
+    ("tpm", include_str!("../../patches/tpm.xml")),
+    ("no-balloon", include_str!("../../patches/no-balloon.xml")),
+    ("vfio-basics", include_str!("../../patches/vfio-basics.xml")),
+];
 
 /// What can be called by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,27 +186,28 @@ impl Library {
         }
     }
 
-    /// Everything that can be called by name, in the order of the places; what another of the
-    /// same name hides is left out.
-    ///
-    /// # Errors
-    /// A directory or a file in it that cannot be read.
-    pub fn all(&self, kind: Kind) -> Result<Vec<Item>, LibraryError> {
-        let mut items: Vec<Item> = Vec::new();
-        for directory in &self.directories {
-            for path in files(kind, directory)? {
-                let item = read(kind, &path)?;
-                if items.iter().all(|other| other.name != item.name) {
-                    items.push(item);
+    /// Everything that can be called by name: what is shipped first, then the directories from the
+    /// machine's to the user's; what another of the same name hides is left out. And what of that
+    /// cannot be read.
+    pub fn all(&self, kind: Kind) -> (Vec<Item>, Vec<LibraryError>) {
+        let mut errors = Vec::new();
+        let mut items: Vec<Item> = kind.shipped().iter().map(shipped_item).collect();
+        for directory in self.directories.iter().rev() {
+            let paths = files(kind, directory).unwrap_or_else(|error| {
+                errors.push(error);
+                Vec::new()
+            });
+            for path in paths {
+                match read(kind, &path) {
+                    Ok(item) => {
+                        items.retain(|other| other.name != item.name);
+                        items.push(item);
+                    }
+                    Err(error) => errors.push(error),
                 }
             }
         }
-        for item in kind.shipped().iter().map(shipped_item) {
-            if items.iter().all(|other| other.name != item.name) {
-                items.push(item);
-            }
-        }
-        Ok(items)
+        (items, errors)
     }
 
     /// The places after the one that has this file.
@@ -332,14 +359,14 @@ mod tests {
             (shipped.shown().as_str(), shipped.origin),
             ("macpro7,1", Origin::Shipped)
         );
-        let names: Vec<String> = library
-            .all(Kind::Patch)
-            .unwrap()
+        let (all, errors) = library.all(Kind::Patch);
+        assert!(errors.is_empty());
+        let names: Vec<String> = all
             .into_iter()
             .filter(|item| item.origin != Origin::Shipped)
             .map(|item| format!("{}={}", item.name, item.text))
             .collect();
-        assert_eq!(names, ["both=<apic/>", "mine=<acpi/>", "theirs=<pae/>"]);
+        assert_eq!(names, ["theirs=<pae/>", "both=<apic/>", "mine=<acpi/>"]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("features", ""),
     ("cpu", ""),
     ("clock", ""),
-    ("hyperv", ""),
+    ("enlightenments", ""),
     ("lifecycle", ""),
     ("memballoon", ""),
     ("usb-input", ""),

@@ -38,7 +38,7 @@ fn a_new_linux_desktop() {
         "bus=\"usb\"/>",
         "qemu:",
         "isa-applesmc",
-        "hyperv",
+        "enlightenments",
     ] {
         assert!(!plan.after.contains(gone), "{gone} in\n{}", plan.after);
     }
@@ -59,7 +59,11 @@ fn a_new_windows_desktop() {
     }
     // QEMU does not start an emulated guest with them.
     let emulated = made("windows-desktop", false);
-    assert!(!emulated.after.contains("hyperv"), "{}", emulated.after);
+    assert!(
+        !emulated.after.contains("enlightenments"),
+        "{}",
+        emulated.after
+    );
     assert!(
         emulated.after.contains("<domain type=\"qemu\">"),
         "{}",
@@ -132,11 +136,11 @@ fn devices_of_an_existing_domain_become_virtio() {
 
 #[test]
 fn the_enlightenments_are_for_kvm_only() {
-    pass("hyperv").is_not_for(
+    pass("enlightenments").is_not_for(
         "<domain type='qemu'/>",
         "the enlightenments need KVM, and QEMU does not start an emulated guest with them",
     );
-    pass("hyperv").is_not_for(
+    pass("enlightenments").is_not_for(
         "<features>\n  <hyperv mode='passthrough'/>\n</features>",
         "the guest has every enlightenment the host has",
     );

@@ -67,6 +67,64 @@ fn a_new_element_stands_where_the_patch_shows_it() {
 }
 
 #[test]
+fn of_several_alike_the_second_means_the_second() {
+    let devices = |inside: &str| format!("<domain><devices>{inside}</devices></domain>");
+    let redirdev = "<redirdev bus='usb' type='spicevmc'/>";
+    let two = devices(&redirdev.repeat(2));
+    check(&two, &two, &two);
+    check(&devices(redirdev), &two, &two);
+    check(&devices(""), &two, &two);
+    let boots = |port: &str| {
+        devices(&format!(
+            "{redirdev}<redirdev bus='usb' type='spicevmc'><boot order='{port}'/></redirdev>"
+        ))
+    };
+    check(&boots("1"), &boots("2"), &boots("2"));
+    check(&two, &boots("2"), &boots("2"));
+    // A definition as it was written, into itself as libvirt numbered it.
+    let ports = |index: fn(usize) -> String| {
+        devices(
+            &(0..3)
+                .map(|n| {
+                    format!(
+                        "<controller type='pci' model='pcie-root-port'{}/>",
+                        index(n)
+                    )
+                })
+                .collect::<String>(),
+        )
+    };
+    let numbered = ports(|n| format!(" index='{}'", n + 1));
+    check(&numbered, &ports(|_| String::new()), &numbered);
+    check(
+        "<domain/>",
+        &d("<os><initarg>a</initarg><initarg>b</initarg></os>"),
+        "<domain>\n  <os>\n    <initarg>a</initarg>\n    <initarg>b</initarg>\n  </os>\n</domain>",
+    );
+}
+
+#[test]
+fn sections_that_stand_twice_in_a_patch_are_one() {
+    check(
+        "<domain/>",
+        &d(
+            "<features a='1' b='1'><kvm><hidden state='on'/></kvm></features><features a='2'><acpi/><kvm><hidden state='off'/></kvm></features>",
+        ),
+        "<domain>\n  <features b='1' a='2'>\n    <kvm>\n      <hidden state='off'/>\n    </kvm>\n    <acpi/>\n  </features>\n</domain>",
+    );
+}
+
+#[test]
+fn a_default_is_not_needed_where_there_are_several() {
+    let two = "<domain><devices><serial type='pty'/><serial type='tcp'/></devices></domain>";
+    check(
+        two,
+        &d("<devices><serial type='unix' patch:op='default'/></devices>"),
+        two,
+    );
+}
+
+#[test]
 fn the_neighbour_of_a_new_element_may_go() {
     check(
         "<domain>\n  <cpu>\n    <feature name='a'/>  \n  </cpu>\n</domain>",

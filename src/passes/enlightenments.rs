@@ -39,9 +39,9 @@ use crate::merge::Patch;
 
 /// The pass.
 pub const PASS: Pass = Pass {
-    name: "hyperv",
+    name: "enlightenments",
     summary: "the Hyper-V enlightenments, for Windows guests on KVM",
-    source: include_str!("hyperv.rs"),
+    source: include_str!("enlightenments.rs"),
     needs: Needs {
         cpu: false,
         firmware: false,
@@ -49,6 +49,7 @@ pub const PASS: Pass = Pass {
         machine: false,
     },
     settings: &[],
+    files: super::no_files,
     run,
 };
 
@@ -68,7 +69,11 @@ fn run(document: &Document<'_>, _context: &Context<'_>) -> Outcome {
     // libvirt's default.
     let offset = document.attribute(&["clock"], "offset").unwrap_or("utc");
     Ensure::new(
-        Patch::new("hyperv", include_str!("../../patches/hyperv.xml")).with("offset", offset),
+        Patch::new(
+            "enlightenments",
+            include_str!("../../patches/enlightenments.xml"),
+        )
+        .with("offset", offset),
         "Windows spares itself timers, locks and interrupts that cost much in a guest",
         "the guest has the enlightenments",
     )
