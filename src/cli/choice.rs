@@ -315,7 +315,7 @@ fn unknown_step(name: &str, patches: &[Chosen]) -> anyhow::Error {
     .into()
 }
 
-fn not_found(error: LibraryError) -> anyhow::Error {
+pub(crate) fn not_found(error: LibraryError) -> anyhow::Error {
     match explained(&error) {
         (message, help) if matches!(error, LibraryError::Unknown { .. }) => advice(message, help),
         (_, Some(help)) => {
