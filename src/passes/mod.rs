@@ -6,6 +6,7 @@
 
 mod applesmc;
 mod cpu_override;
+pub mod disk;
 mod elements;
 mod fake_core_count;
 mod firmware;
@@ -160,6 +161,8 @@ pub const PASSES: &[Pass] = &[
     fake_core_count::PASS,
     // After topology and fake-core-count, which decide how many vCPUs there are.
     pinning::PASS,
+    // Before iothread, which serves the disks.
+    disk::PASS,
     // After disk: the disks it adds use the iothread as well.
     iothread::PASS,
     // Before cpu-override, which carries topoext along.
