@@ -7,18 +7,24 @@
 mod applesmc;
 mod cpu_override;
 pub mod disk;
+mod display;
 mod elements;
+mod evdev;
 mod fake_core_count;
 mod firmware;
+mod gpu;
 pub mod guest;
 mod hotplug;
 mod idset;
 mod iothread;
+mod nic;
+mod pci;
 mod pinning;
 pub mod settings;
 mod smbios;
 mod topoext;
 mod topology;
+mod usb;
 
 use crate::document::Document;
 use crate::host::Facts;
@@ -163,6 +169,12 @@ pub const PASSES: &[Pass] = &[
     pinning::PASS,
     // Before iothread, which serves the disks.
     disk::PASS,
+    nic::PASS,
+    usb::PASS,
+    // Before gpu, which takes the virtual display away on request.
+    display::PASS,
+    gpu::PASS,
+    evdev::PASS,
     // After disk: the disks it adds use the iothread as well.
     iothread::PASS,
     // Before cpu-override, which carries topoext along.
