@@ -15,6 +15,9 @@ pub struct Profile {
     pub explanation: String,
     /// Passes, in the order the profile lists them.
     pub passes: Vec<String>,
+    /// Passes that complete a machine made from the template. On an existing domain each of them
+    /// runs when one of its own settings is given, or when it is named with `--pass`.
+    pub template_passes: Vec<String>,
     /// Patches, after the passes.
     pub patches: Vec<String>,
     /// Settings, as for `--set`.
@@ -47,6 +50,8 @@ pub enum ProfileError {
 struct File {
     summary: String,
     passes: Vec<String>,
+    #[serde(default, rename = "template-passes")]
+    template_passes: Vec<String>,
     #[serde(default)]
     patches: Vec<String>,
     #[serde(default)]
@@ -99,6 +104,7 @@ impl Profile {
             summary: parsed.summary,
             explanation: head_comment(file),
             passes: parsed.passes,
+            template_passes: parsed.template_passes,
             patches: parsed.patches,
             settings,
         })
@@ -148,7 +154,7 @@ mod tests {
         for (name, _) in SHIPPED {
             let profile = Profile::shipped(&name.to_uppercase()).unwrap();
             assert!(!profile.explanation.is_empty());
-            for pass in &profile.passes {
+            for pass in profile.passes.iter().chain(&profile.template_passes) {
                 assert!(passes::find(pass).is_some(), "{name}: {pass}");
             }
             let mut settings = Settings::default();

@@ -10,7 +10,7 @@ use super::connection::{libvirt_message, takes_effect};
 use super::errors::{Advice, InFile};
 use super::plan::Job;
 use super::source::{self, Definition, SourceName};
-use super::{Exit, World, confirm, show};
+use super::{Exit, World, confirm, preflight, show};
 use crate::document::Document;
 use crate::host::Facts;
 use crate::hypervisor::backup::Store;
@@ -91,6 +91,7 @@ impl Target {
             .map_err(|error| InFile::document(&definition.name, error))
             .with_context(|| format!("cannot read {}", source::quoted(&definition.name)))?;
         let its_name = args
+            .run
             .name
             .clone()
             .or_else(|| document.text_at(&["name"]).map(str::to_owned));
@@ -103,7 +104,7 @@ impl Target {
             )
             .into());
         };
-        if definition.template && args.name.is_none() {
+        if definition.template && args.run.name.is_none() {
             return Err(Advice::new(
                 "a new machine needs a name",
                 "say apply --template --name NAME",
@@ -136,6 +137,7 @@ impl Target {
                 })
             }
             None => {
+                definition.is_new = true;
                 definition.text = identified(&definition, &its_name, None)?;
                 Ok(Target {
                     info: None,
@@ -182,6 +184,18 @@ impl Target {
             )
             .into());
         }
+        if args.preflight {
+            let report = preflight::attempt(connection, &plan.after)?;
+            let style = |verdict| world.out.verdict(verdict, false);
+            let text = preflight::text(&report, style);
+            world.out.say(text.trim_end());
+            if !report.is_good() {
+                world
+                    .out
+                    .always("QEMU has not what the definition says; nothing was changed");
+                return self.report(args, job, &plan, "pending", None, world, Exit::Pending);
+            }
+        }
         let question = match &self.info {
             Some(_) => format!("Redefine '{name}' on {uri}?"),
             None => format!("Define the new domain '{name}' on {uri}?"),
@@ -204,7 +218,7 @@ impl Target {
         let name = self.name();
         let store = Store::in_environment(|name| std::env::var_os(name))?;
         let facts = job.facts(&self.definition, world)?;
-        let verify = |stored: &str| unsatisfied(job, plan, &facts, stored);
+        let verify = |stored: &str| unsatisfied(job, plan, &self.definition, &facts, stored);
         let reconnect = || {
             let connector =
                 world
@@ -350,13 +364,19 @@ impl Target {
 }
 
 /// The passes that changed something and are not satisfied with what libvirt stored.
-fn unsatisfied(job: &Job, plan: &Plan, facts: &Facts, stored: &str) -> Vec<String> {
+fn unsatisfied(
+    job: &Job,
+    plan: &Plan,
+    definition: &Definition,
+    facts: &Facts,
+    stored: &str,
+) -> Vec<String> {
     let context = Context {
         facts,
         settings: &job.settings,
         template: false,
     };
-    let again = match pipeline::run(stored, &job.steps, &context) {
+    let again = match pipeline::run(stored, job.steps(definition), &context) {
         Ok(again) => again,
         Err(error) => return vec![format!("what libvirt stored cannot be read: {error}")],
     };
@@ -367,7 +387,7 @@ fn unsatisfied(job: &Job, plan: &Plan, facts: &Facts, stored: &str) -> Vec<Strin
         .filter(|(_, second)| second.verdict != Verdict::Satisfied)
         .map(|(_, second)| {
             format!(
-                "the pass {} is {} afterwards: {}",
+                "'{}' is {} afterwards: {}",
                 second.name,
                 second.verdict.word(),
                 second.reason

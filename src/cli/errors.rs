@@ -73,22 +73,38 @@ pub(crate) struct Styles {
 pub(crate) fn format(error: &anyhow::Error, styles: &Styles) -> String {
     let mut out = String::new();
     let (red, blue) = (styles.error, styles.place);
-    let mut help = None;
+    // anyhow finds them also where they were attached as a context, which the chain does not show.
+    let at = error.downcast_ref::<InFile>().or_else(|| in_chain(error));
+    let advice = error.downcast_ref::<Advice>().or_else(|| in_chain(error));
+    let mut said = String::new();
     for (depth, cause) in error.chain().enumerate() {
+        let message = cause.to_string();
+        let message = message.trim_end();
+        if message == said {
+            continue;
+        }
         let label = if depth == 0 { "error" } else { "caused by" };
-        let _ = writeln!(out, "{red}{label}{red:#}: {cause}");
-        if let Some(at) = cause.downcast_ref::<InFile>() {
+        let _ = writeln!(
+            out,
+            "{red}{label}{red:#}: {}",
+            message.replace('\n', "\n  ")
+        );
+        if let Some(at) = at.filter(|at| at.message == message) {
             place(&mut out, at, blue);
-            help = help.or(at.help.as_deref());
         }
-        if let Some(advice) = cause.downcast_ref::<Advice>() {
-            help = help.or(Some(advice.help.as_str()));
-        }
+        said = message.to_owned();
     }
+    let help = at
+        .and_then(|at| at.help.as_deref())
+        .or(advice.map(|advice| advice.help.as_str()));
     if let Some(help) = help {
         let _ = writeln!(out, "{blue}help{blue:#}: {help}");
     }
     out
+}
+
+fn in_chain<E: std::error::Error + Send + Sync + 'static>(error: &anyhow::Error) -> Option<&E> {
+    error.chain().find_map(|cause| cause.downcast_ref::<E>())
 }
 
 /// `--> vm.xml:12:7` and the line with a caret.

@@ -100,6 +100,8 @@ fn entries() -> anyhow::Result<Vec<Entry>> {
     for (name, _) in profile::SHIPPED {
         let profile = Profile::shipped(name)?;
         let mut contents = vec![("passes", profile.passes.join(", "))];
+        contents.push(("template", profile.template_passes.join(", ")));
+        contents.retain(|(_, value)| !value.is_empty());
         contents.extend(chart(&profile));
         contents.extend(
             profile

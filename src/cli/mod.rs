@@ -14,6 +14,7 @@ mod host;
 mod list;
 mod output;
 mod plan;
+mod preflight;
 mod render;
 mod show;
 mod source;
@@ -87,6 +88,7 @@ fn run(cli: &Cli, world: &mut World<'_>) -> anyhow::Result<Exit> {
         Command::Render(args) => render::run(args, world),
         Command::Check(args) => check::run(args, world),
         Command::Apply(args) => apply::run(args, world),
+        Command::Preflight(args) => preflight::run(args, world),
         Command::Undo(args) => undo::run(args, world),
         Command::Host(args) => host::run(args, world),
         Command::List(args) => list::run(args, world),

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
+use uuid::Uuid;
 
 use super::World;
 use super::args::{RunArgs, Sources};
@@ -17,7 +18,7 @@ use crate::host::local::{Local, Wanted};
 use crate::hypervisor::Mode;
 use crate::merge::Patch;
 use crate::passes::settings::{SettingError, Settings};
-use crate::passes::{self, Context, Needs};
+use crate::passes::{self, Context, Needs, Pass};
 use crate::pipeline::{self, Plan, PlanError, Step};
 use crate::profile::{self, Profile, ProfileError};
 use crate::text;
@@ -26,10 +27,14 @@ use crate::text;
 pub(crate) struct Job {
     /// Name of the profile in force.
     pub(crate) profile: String,
-    pub(crate) steps: Vec<Step>,
+    /// On an existing domain.
+    steps: Vec<Step>,
+    /// On the template, which is completed besides.
+    template_steps: Vec<Step>,
     pub(crate) settings: Settings,
+    /// Only a new machine can be given a name.
+    named: bool,
     host: HostName,
-    needs: Needs,
 }
 
 /// `--host`.
@@ -46,14 +51,21 @@ impl Job {
         let profile = Profile::shipped(args.profile.as_deref().unwrap_or(profile::DEFAULT))
             .map_err(unknown_profile)?;
         let settings = settings(args, &profile)?;
-        let steps = steps(args, &profile)?;
         Ok(Job {
             host: HostName::parse(args.host.as_deref())?,
-            needs: pipeline::needs(&steps),
+            steps: steps(args, &profile, false)?,
+            template_steps: steps(args, &profile, true)?,
             profile: profile.name,
-            steps,
             settings,
+            named: args.name.is_some(),
         })
+    }
+
+    pub(crate) fn steps(&self, definition: &Definition) -> &[Step] {
+        match definition.template {
+            true => &self.template_steps,
+            false => &self.steps,
+        }
     }
 
     /// The plan for one definition.
@@ -62,6 +74,16 @@ impl Job {
         definition: &Definition,
         world: &mut World<'_>,
     ) -> anyhow::Result<Plan> {
+        if self.named && !definition.is_new {
+            return Err(Advice::new(
+                format!(
+                    "--name is for a new machine, and {} has its name",
+                    quoted(&definition.name)
+                ),
+                "use it with --template",
+            )
+            .into());
+        }
         let facts = self.facts(definition, world)?;
         let context = Context {
             facts: &facts,
@@ -69,15 +91,17 @@ impl Job {
             template: definition.template,
         };
         let cannot = || format!("cannot read {}", quoted(&definition.name));
-        pipeline::run(&definition.text, &self.steps, &context).map_err(|error| match error {
-            PlanError::Document(error) => {
-                anyhow::Error::new(InFile::document(&definition.name, error)).context(cannot())
+        pipeline::run(&definition.text, self.steps(definition), &context).map_err(|error| {
+            match error {
+                PlanError::Document(error) => {
+                    anyhow::Error::new(InFile::document(&definition.name, error)).context(cannot())
+                }
+                PlanError::Patch(error) => InFile::merge(error).context(format!(
+                    "cannot merge a patch into {}",
+                    quoted(&definition.name)
+                )),
+                PlanError::Broken { .. } => error.into(),
             }
-            PlanError::Patch(error) => InFile::merge(error).context(format!(
-                "cannot merge a patch into {}",
-                quoted(&definition.name)
-            )),
-            PlanError::Broken { .. } => error.into(),
         })
     }
 
@@ -110,14 +134,14 @@ impl Job {
     }
 
     fn probe(&self, local: &Local, definition: &Definition) -> Facts {
-        let needs = self.needs;
+        let needs = pipeline::needs(self.steps(definition));
         let wanted = Wanted {
             cpu: needs.cpu,
             memory: needs.machine,
             kvm: needs.machine,
             firmware: needs.firmware,
             emulators: needs.emulators,
-            libvirt: needs.firmware || needs.cpu,
+            libvirt: needs != Needs::default(),
         };
         let mut facts = local.probe(&wanted);
         self.look_at_files(local, definition, &mut facts);
@@ -126,11 +150,11 @@ impl Job {
 
     /// Adds what is to be known of the files and the emulator that the definition names.
     fn look_at_files(&self, local: &Local, definition: &Definition, facts: &mut Facts) {
-        let needs = self.needs;
+        let needs = pipeline::needs(self.steps(definition));
         let Ok(document) = Document::parse(&definition.text) else {
             return;
         };
-        for path in pipeline::files(&self.steps, &document, &self.settings) {
+        for path in pipeline::files(self.steps(definition), &document, &self.settings) {
             if let Some(fact) = local.file(&path) {
                 facts.files.insert(path, fact);
             }
@@ -215,8 +239,13 @@ fn settings(args: &RunArgs, profile: &Profile) -> anyhow::Result<Settings> {
     }
     let osk = osk(args)?;
     let vcpus = args.vcpus.map(|vcpus| vcpus.to_string());
+    // Without a name libvirt makes one up, and what is shown of the template stays the same.
+    let uuid = args.name.as_ref().map(|_| Uuid::new_v4().to_string());
     let own_options = [
         ("topology.vcpus", vcpus.as_deref()),
+        ("memory.size", args.memory.as_deref()),
+        ("machine-name.name", args.name.as_deref()),
+        ("machine-name.uuid", uuid.as_deref()),
         ("macos", args.macos.as_deref()),
         ("cpu-override.model", args.cpu_model.as_deref()),
         ("firmware.loader", args.loader.as_deref()),
@@ -260,25 +289,31 @@ fn osk(args: &RunArgs) -> anyhow::Result<Option<String>> {
     }
 }
 
-fn steps(args: &RunArgs, profile: &Profile) -> anyhow::Result<Vec<Step>> {
+fn steps(args: &RunArgs, profile: &Profile, template: bool) -> anyhow::Result<Vec<Step>> {
     let split = |list: &str| -> Vec<String> {
         list.split(',')
             .map(|name| name.trim().to_lowercase())
             .filter(|name| !name.is_empty())
             .collect()
     };
-    let names = match &args.pass {
-        Some(list) => split(list),
-        None => profile.passes.clone(),
+    let named = |names: &[String]| -> anyhow::Result<Vec<&'static Pass>> {
+        names.iter().map(|name| pass(name)).collect()
     };
-    let skipped: Vec<String> = args.skip.iter().flat_map(|name| split(name)).collect();
-    for name in &skipped {
-        pass(name)?;
+    let mut chosen = match &args.pass {
+        Some(list) => named(&split(list))?,
+        None => named(&profile.passes)?,
+    };
+    if args.pass.is_none() {
+        if template {
+            add(&mut chosen, named(&profile.template_passes)?);
+        }
+        add(&mut chosen, asked_for(args));
     }
-    let mut steps = Vec::new();
-    for name in names.iter().filter(|name| !skipped.contains(name)) {
-        steps.push(Step::Pass(pass(name)?));
+    for name in args.skip.iter().flat_map(|names| split(names)) {
+        let skipped = pass(&name)?;
+        chosen.retain(|pass| pass.name != skipped.name);
     }
+    let mut steps: Vec<Step> = chosen.into_iter().map(Step::Pass).collect();
     for path in &args.patch {
         let text = fs::read_to_string(path).with_context(|| {
             Advice::new(
@@ -291,7 +326,44 @@ fn steps(args: &RunArgs, profile: &Profile) -> anyhow::Result<Vec<Step>> {
     Ok(steps)
 }
 
-fn pass(name: &str) -> anyhow::Result<&'static passes::Pass> {
+/// The passes whose own settings were given: what is asked for is done, whatever the profile lists.
+fn asked_for(args: &RunArgs) -> Vec<&'static Pass> {
+    let options = [("memory.size", args.memory.is_some())];
+    let given = args
+        .set
+        .iter()
+        .filter_map(|pair| pair.split_once('='))
+        .filter(|(_, value)| *value != "no")
+        .map(|(key, _)| key.trim());
+    let given: Vec<&str> = options
+        .iter()
+        .filter(|(_, is_given)| *is_given)
+        .map(|(key, _)| *key)
+        .chain(given)
+        .collect();
+    passes::PASSES
+        .iter()
+        .filter(|pass| {
+            pass.settings
+                .iter()
+                .any(|setting| given.contains(&setting.key))
+        })
+        .collect()
+}
+
+/// Adds passes, each before the first that runs later.
+fn add(chosen: &mut Vec<&'static Pass>, more: Vec<&'static Pass>) {
+    let place = |pass: &Pass| passes::PASSES.iter().position(|one| one.name == pass.name);
+    for pass in more {
+        if chosen.iter().any(|one| one.name == pass.name) {
+            continue;
+        }
+        let later = chosen.iter().position(|one| place(one) > place(pass));
+        chosen.insert(later.unwrap_or(chosen.len()), pass);
+    }
+}
+
+fn pass(name: &str) -> anyhow::Result<&'static Pass> {
     let known = || passes::PASSES.iter().map(|pass| pass.name);
     passes::find(name).ok_or_else(|| {
         let help = match text::nearest(name, known()) {

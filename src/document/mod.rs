@@ -172,9 +172,16 @@ pub fn children<'a, 't: 'a>(
     })
 }
 
-/// The trimmed text of an element, when it has any.
+/// The trimmed text of an element, comments before and after it left out. `None` when it has no
+/// text, or a comment cuts the text in two: then it is nothing a decision should be built on.
 pub fn text_of<'a>(node: Node<'a, '_>) -> Option<&'a str> {
-    node.text().map(str::trim).filter(|text| !text.is_empty())
+    let mut pieces = node
+        .children()
+        .filter(Node::is_text)
+        .filter_map(|piece| piece.text().map(str::trim))
+        .filter(|piece| !piece.is_empty());
+    let text = pieces.next()?;
+    pieces.next().is_none().then_some(text)
 }
 
 /// Where the parts of an element lie in the text. The parser's own ranges for attributes give up
@@ -268,5 +275,26 @@ impl Parts {
         self.attributes
             .last()
             .map_or(self.name.end, |last| last.with_space.end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn comments_are_no_text_and_none_is_half_a_text() {
+        for (inside, text) in [
+            ("6", Some("6")),
+            (" <!-- was 8 -->\n 6 <?x?> ", Some("6")),
+            ("<![CDATA[ 6 ]]>", Some("6")),
+            ("<!-- 6 -->", None),
+            ("1<!-- -->6", None),
+        ] {
+            let xml = format!("<domain><vcpu>{inside}</vcpu></domain>");
+            let document = Document::parse_domain(&xml).unwrap();
+            assert_eq!(document.text_at(&["vcpu"]), text, "{inside}");
+        }
     }
 }

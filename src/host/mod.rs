@@ -220,7 +220,7 @@ pub struct CpuModel {
     pub name: String,
     /// Whether a guest with it starts on this host; `None` when libvirt does not know.
     pub usable: Option<bool>,
-    /// The name this one is another spelling of (`Westmere-v2` of `Westmere-IBRS`).
+    /// The versioned name this one is another spelling of (`Westmere-v2` for `Westmere-IBRS`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canonical: Option<String>,
 }

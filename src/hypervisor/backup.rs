@@ -113,6 +113,27 @@ impl Store {
         &self.root
     }
 
+    /// Waits until no other virt-patch of this user redefines something. Held until the value
+    /// is dropped, also when the process is killed.
+    ///
+    /// # Errors
+    /// The directory cannot be made or written.
+    pub fn lock(&self) -> Result<File, BackupError> {
+        let program = self.root.parent().unwrap_or(&self.root);
+        make_private(program)?;
+        let path = program.join("lock");
+        let fail = |source| BackupError::new("lock", &path, source);
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(fail)?;
+        file.lock().map_err(fail)?;
+        Ok(file)
+    }
+
     /// Keeps `definition`, and returns when it is on the disk.
     pub fn write(
         &self,

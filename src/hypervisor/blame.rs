@@ -27,22 +27,29 @@ fn by_words(message: &str, before: &str, after: &str) -> Option<usize> {
     let words = telling(message);
     let old: HashSet<&str> = before.lines().map(str::trim).collect();
     let mut best: Option<(usize, usize)> = None;
+    let mut changes = Vec::new();
     let mut offset = 0;
     for line in after.split_inclusive('\n') {
         let said = words.iter().filter(|word| says(line, word)).count();
         let changed = !old.contains(line.trim());
+        let indent = line.len() - line.trim_start().len();
         let score = if said == 0 {
             0
         } else {
             said * 2 + usize::from(changed) * 3
         };
         if score > best.map_or(0, |(score, _)| score) {
-            let indent = line.len() - line.trim_start().len();
             best = Some((score, offset + indent));
+        }
+        if changed {
+            changes.push(offset + indent);
         }
         offset += line.len();
     }
-    best.map(|(_, offset)| offset)
+    // The schema blames the element around the wrong one; what was fine before is not to blame.
+    let (_, named) = best?;
+    let first_after = changes.iter().find(|change| **change >= named);
+    first_after.or(changes.first()).copied().or(Some(named))
 }
 
 /// The words of a message that name something: quoted ones, and what follows "element" or

@@ -18,6 +18,7 @@ pub mod compare;
 mod error;
 pub mod facts;
 mod numbers;
+pub mod preflight;
 pub mod redefine;
 pub mod sibling;
 mod xml;

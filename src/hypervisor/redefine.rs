@@ -121,6 +121,8 @@ fn backup_at(backup: &Option<PathBuf>) -> String {
 pub fn redefine(change: &Change<'_>, means: &Means<'_>) -> Result<Redefined, RedefineError> {
     let hypervisor = means.hypervisor;
     let uri = hypervisor.uri().map_err(RedefineError::Before)?;
+    // Two of us must not both find the domain unchanged and then overwrite each other.
+    let _lock = means.store.lock()?;
     if let Some(uuid) = change.uuid {
         let now = hypervisor
             .definition(uuid, Secrets::Included)
@@ -253,3 +255,6 @@ fn reconnected(means: &Means<'_>) -> Option<Box<dyn Hypervisor>> {
         (means.reconnect)().ok()
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use roxmltree::Node;
 
-use super::patch::{Element, Op};
+use super::patch::Element;
 use super::{MergeError, Merger, keys, order};
 use crate::document::{
     self, Edit, Parts, after_trailing_comments, escape_attribute, escape_text, indent_of,
@@ -66,7 +66,7 @@ impl<'m> Merger<'m> {
         } else {
             for one in &new {
                 let written = self.line(target, &layout, one);
-                let at = self.place(target, &parts, one);
+                let at = self.after_removals(self.place(target, &parts, one));
                 self.edits.push(Edit::insert(at, written));
             }
         }
@@ -148,6 +148,15 @@ impl<'m> Merger<'m> {
         }
     }
 
+    /// `at` moved behind what is taken out there: with an element goes the white space after it.
+    fn after_removals(&self, at: usize) -> usize {
+        let removal = self
+            .edits
+            .iter()
+            .find(|edit| edit.text.is_empty() && edit.range.start < at && at < edit.range.end);
+        removal.map_or(at, |removal| removal.range.end)
+    }
+
     fn line(&mut self, target: Node<'m, 'm>, layout: &Layout, new: &New<'_>) -> String {
         let mut out = String::new();
         match layout {
@@ -180,14 +189,16 @@ impl<'m> Merger<'m> {
     ) {
         let quote = self.document.style().quote;
         match new {
-            New::Element(element) => self.write_element(out, scope, None, element, indent),
+            New::Element(element) => {
+                self.write_element(out, scope, &mut Vec::new(), element, indent)
+            }
             New::Arg(value) => {
-                let name = self.qualified(scope, NAMESPACE, None, "arg").0;
+                let name = self.qualified(scope, &mut Vec::new(), NAMESPACE, None, "arg");
                 let value = escape_attribute(value, quote);
                 out.push_str(&format!("<{name} value={quote}{value}{quote}/>"));
             }
             New::Commandline(args) => {
-                let name = self.qualified(scope, NAMESPACE, None, "commandline").0;
+                let name = self.qualified(scope, &mut Vec::new(), NAMESPACE, None, "commandline");
                 out.push_str(&format!("<{name}>"));
                 let inner =
                     indent.map(|indent| format!("{indent}{}", self.document.style().indent));
@@ -201,44 +212,50 @@ impl<'m> Merger<'m> {
         }
     }
 
+    /// `declared`: the namespaces that the new elements around this one declare.
     fn write_element(
         &mut self,
         out: &mut String,
         scope: Node<'m, 'm>,
-        parent: Option<&Element>,
+        declared: &mut Vec<Declaration>,
         element: &Element,
         indent: Option<&str>,
     ) {
         let quote = self.document.style().quote;
-        let (name, declaration) = match &element.namespace {
-            Some(uri) => self.qualified(scope, uri, element.prefix.as_deref(), &element.name),
-            None => (element.name.clone(), None),
+        let around = declared.len();
+        let name = match &element.namespace {
+            Some(uri) => {
+                let habit = element.prefix.as_deref();
+                self.qualified(scope, declared, uri, habit, &element.name)
+            }
+            None => element.name.clone(),
         };
-        // What a new parent declares needs no second declaration.
-        let declaration = declaration.filter(|_| {
-            parent.is_none_or(|parent| {
-                parent.namespace != element.namespace || parent.prefix != element.prefix
-            })
-        });
+        let mut attributes = String::new();
+        for attribute in &element.attributes {
+            let Some(value) = &attribute.value else {
+                continue;
+            };
+            let name = match (&attribute.namespace, &attribute.prefix) {
+                (Some(_), Some(prefix)) if prefix == "xml" => format!("xml:{}", attribute.name),
+                (Some(uri), Some(prefix)) => {
+                    self.qualified(scope, declared, uri, Some(prefix), &attribute.name)
+                }
+                _ => attribute.name.clone(),
+            };
+            let value = escape_attribute(value, quote);
+            attributes.push_str(&format!(" {name}={quote}{value}{quote}"));
+        }
         out.push('<');
         out.push_str(&name);
-        if let Some((prefix, uri)) = declaration {
-            out.push_str(&format!(
-                " {prefix}={quote}{}{quote}",
-                escape_attribute(&uri, quote)
-            ));
-        }
-        for attribute in &element.attributes {
-            if let Some(value) = &attribute.value {
-                let value = escape_attribute(value, quote);
-                out.push_str(&format!(" {}={quote}{value}{quote}", attribute.name));
+        for (prefix, uri) in declared.get(around..).unwrap_or_default() {
+            let uri = escape_attribute(uri, quote);
+            match prefix {
+                Some(prefix) => out.push_str(&format!(" xmlns:{prefix}={quote}{uri}{quote}")),
+                None => out.push_str(&format!(" xmlns={quote}{uri}{quote}")),
             }
         }
-        let children: Vec<&Element> = element
-            .children
-            .iter()
-            .filter(|child| !matches!(child.op, Op::Remove | Op::RemoveExisting))
-            .collect();
+        out.push_str(&attributes);
+        let children: Vec<&Element> = element.written_children().collect();
         if let Some(text) = &element.text {
             out.push_str(&format!(">{}</{name}>", escape_text(text)));
         } else if children.is_empty() {
@@ -248,11 +265,12 @@ impl<'m> Merger<'m> {
             let inner = indent.map(|indent| format!("{indent}{}", self.document.style().indent));
             for child in children {
                 self.break_line(out, inner.as_deref());
-                self.write_element(out, scope, Some(element), child, inner.as_deref());
+                self.write_element(out, scope, declared, child, inner.as_deref());
             }
             self.break_line(out, indent);
             out.push_str(&format!("</{name}>"));
         }
+        declared.truncate(around);
     }
 
     fn break_line(&self, out: &mut String, indent: Option<&str>) {
@@ -262,46 +280,45 @@ impl<'m> Merger<'m> {
         }
     }
 
-    /// The qualified name of a new element, and the declaration it has to carry. The QEMU
-    /// namespace is declared on the root, where libvirt writes it; others on the element.
+    /// The qualified name of a new element or attribute. A namespace that is not in scope is added
+    /// to what the element declares; that of QEMU is declared on the root, where libvirt writes it.
     fn qualified(
         &mut self,
         scope: Node<'_, '_>,
+        declared: &mut Vec<Declaration>,
         uri: &str,
         habit: Option<&str>,
         name: &str,
-    ) -> (String, Option<(String, String)>) {
-        match prefix_in_scope(scope, uri) {
-            Some(Some(prefix)) => return (format!("{prefix}:{name}"), None),
-            Some(None) => return (name.to_owned(), None),
-            None => {}
+    ) -> String {
+        let with = |prefix: Option<&str>| match prefix {
+            Some(prefix) => format!("{prefix}:{name}"),
+            None => name.to_owned(),
+        };
+        if let Some(prefix) = prefix_in_scope(scope, uri) {
+            return with(prefix);
         }
         if uri == NAMESPACE {
             let root = self.document.root();
-            let taken = |prefix: &str| {
-                root.descendants()
-                    .any(|node| node.lookup_namespace_uri(Some(prefix)).is_some())
-            };
+            let taken = |prefix: &str| root.lookup_namespace_uri(Some(prefix)).is_some();
             let prefix = self.qemu_prefix.get_or_insert_with(|| {
-                let free = (2..)
-                    .map(|n| format!("qemu{n}"))
-                    .find(|prefix| !taken(prefix));
-                match free {
-                    Some(free) if root.lookup_namespace_uri(Some("qemu")).is_some() => free,
-                    _ => "qemu".to_owned(),
-                }
+                let others = (2..).map(|n| format!("qemu{n}"));
+                std::iter::once("qemu".to_owned())
+                    .chain(others)
+                    .find(|prefix| !taken(prefix))
+                    .unwrap_or_default()
             });
-            return (format!("{prefix}:{name}"), None);
+            return with(Some(prefix));
         }
-        match habit {
-            Some(prefix) => (
-                format!("{prefix}:{name}"),
-                Some((format!("xmlns:{prefix}"), uri.to_owned())),
-            ),
-            None => (name.to_owned(), Some(("xmlns".to_owned(), uri.to_owned()))),
+        let there = |(prefix, its): &Declaration| prefix.as_deref() == habit && its == uri;
+        if !declared.iter().any(there) {
+            declared.push((habit.map(str::to_owned), uri.to_owned()));
         }
+        with(habit)
     }
 }
+
+/// A prefix, `None` for the default namespace, and the namespace it stands for.
+type Declaration = (Option<String>, String);
 
 /// The prefix bound to `uri` at `node`: `Some(None)` for the default namespace.
 pub(super) fn prefix_in_scope<'a>(node: Node<'a, '_>, uri: &str) -> Option<Option<&'a str>> {
@@ -341,14 +358,13 @@ pub(super) fn element_matches(node: Node<'_, '_>, wanted: &Element, exactly: boo
             .filter(|one| one.value.is_some())
             .count();
         return wanted_attributes == node.attributes().len()
-            && have.len() == wanted.children.len()
+            && have.len() == wanted.written_children().count()
             && have
                 .iter()
-                .zip(&wanted.children)
+                .zip(wanted.written_children())
                 .all(|(node, child)| element_matches(*node, child, true));
     }
     wanted
-        .children
-        .iter()
+        .written_children()
         .all(|child| have.iter().any(|node| element_matches(*node, child, false)))
 }

@@ -18,7 +18,7 @@ use std::ops::Range;
 use roxmltree::Node;
 
 pub use error::MergeError;
-pub use patch::{Addition, Attribute, DIRECTIVES, Element, Op, Patch, Values};
+pub use patch::{Addition, Attribute, DIRECTIVES, Element, Here, Op, Patch, Values};
 
 use crate::document::{
     self, AttributeParts, Document, Edit, Parts, escape_attribute, escape_text, qemu::NAMESPACE,
@@ -40,6 +40,7 @@ pub fn merge(document: &Document<'_>, patch: &Patch) -> Result<Vec<Edit>, MergeE
         qemu_prefix: None,
     };
     merger.element(document.root(), &wanted)?;
+    merger.single_elements()?;
     merger.declare_qemu();
     Ok(merger.edits)
 }
@@ -94,6 +95,24 @@ impl<'m> Merger<'m> {
         }
         if !new.is_empty() {
             self.insert(target, wanted, new)?;
+        }
+        Ok(())
+    }
+
+    /// The changes that name their element by its place.
+    fn single_elements(&mut self) -> Result<(), MergeError> {
+        if self.patch.here.is_empty() {
+            return Ok(());
+        }
+        let elements = self.document.root().descendants();
+        for node in elements.filter(Node::is_element) {
+            let offset = node.range().start;
+            for here in self.patch.here.iter().filter(|here| here.offset == offset) {
+                match &here.element {
+                    Some(element) => self.element(node, &Element::from_tree(element))?,
+                    None => self.remove_node(node),
+                }
+            }
         }
         Ok(())
     }
@@ -292,8 +311,7 @@ impl<'m> Merger<'m> {
             .filter(|node| is_meant(node) && element_matches(*node, wanted, false))
         {
             any = true;
-            let range = document::with_line(self.text, node.range());
-            self.edits.push(Edit::delete(range));
+            self.remove_node(node);
         }
         if !any && wanted.op == Op::RemoveExisting {
             let message = format!("there is no such <{}> to remove", wanted.name);
@@ -302,6 +320,11 @@ impl<'m> Merger<'m> {
                 .at(self.document.position(target.range().start)));
         }
         Ok(())
+    }
+
+    fn remove_node(&mut self, node: Node<'m, 'm>) {
+        let range = document::with_line(self.text, node.range());
+        self.edits.push(Edit::delete(range));
     }
 
     fn ambiguous(&self, wanted: &Element, first: Node<'_, '_>, second: Node<'_, '_>) -> MergeError {

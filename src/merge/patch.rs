@@ -25,6 +25,18 @@ pub struct Patch {
     pub values: Values,
     /// Elements that exist only at run time, such as one pin per vCPU, and where they belong.
     pub also: Vec<Addition>,
+    /// Changes to single elements of the very document the patch is made for.
+    pub here: Vec<Here>,
+}
+
+/// A change to one element of a document, known by where it begins: for elements that nothing else
+/// tells apart (two equal devices), and for keys that are to change (`<target dev=…>`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Here {
+    /// Byte offset of the element.
+    pub offset: usize,
+    /// What it is to say; `None`: it goes.
+    pub element: Option<xmltree::Element>,
 }
 
 /// An element built in code, as a further part of a patch.
@@ -50,6 +62,7 @@ impl Patch {
             text: text.into(),
             values: Values::new(),
             also: Vec::new(),
+            here: Vec::new(),
         }
     }
 
@@ -90,6 +103,22 @@ impl Patch {
             op,
             element,
             at: Some(node.range().start),
+        });
+    }
+
+    /// Makes this element of the document say what `element` says.
+    pub fn merge_at(&mut self, node: Node<'_, '_>, element: xmltree::Element) {
+        self.here.push(Here {
+            offset: node.range().start,
+            element: Some(element),
+        });
+    }
+
+    /// Takes this element out of the document.
+    pub fn remove_at(&mut self, node: Node<'_, '_>) {
+        self.here.push(Here {
+            offset: node.range().start,
+            element: None,
         });
     }
 
@@ -167,6 +196,8 @@ pub struct Element {
 pub struct Attribute {
     /// Namespace URI, rarely.
     pub namespace: Option<String>,
+    /// The prefix the patch uses for it.
+    pub prefix: Option<String>,
     /// Local name.
     pub name: String,
     /// The value, or `None` when the attribute is not to be there.
@@ -192,6 +223,7 @@ impl Attribute {
     fn unset(name: &str) -> Attribute {
         Attribute {
             namespace: None,
+            prefix: None,
             name: name.to_owned(),
             value: None,
         }
@@ -212,6 +244,13 @@ impl Element {
         self.children
             .iter()
             .find(|child| child.name == name && child.namespace.is_none())
+    }
+
+    /// The children it has when it is written: all but those that are to go.
+    pub(super) fn written_children(&self) -> impl Iterator<Item = &Element> {
+        self.children
+            .iter()
+            .filter(|child| !matches!(child.op, Op::Remove | Op::RemoveExisting))
     }
 
     fn new(name: &str) -> Element {
@@ -240,7 +279,7 @@ impl Element {
         &mut self.children[index]
     }
 
-    fn from_tree(tree: &xmltree::Element) -> Element {
+    pub(super) fn from_tree(tree: &xmltree::Element) -> Element {
         let mut attributes = Vec::new();
         let mut op = Op::Merge;
         for (name, value) in &tree.attributes {
@@ -249,6 +288,7 @@ impl Element {
                 "patch:unset" => attributes.extend(value.split_whitespace().map(Attribute::unset)),
                 _ => attributes.push(Attribute {
                     namespace: None,
+                    prefix: None,
                     name: name.clone(),
                     value: Some(value.clone()),
                 }),
@@ -304,6 +344,10 @@ impl Resolver<'_> {
             }
             element.attributes.push(Attribute {
                 namespace: attribute.namespace().map(str::to_owned),
+                prefix: attribute
+                    .namespace()
+                    .and_then(|uri| node.lookup_prefix(uri))
+                    .map(str::to_owned),
                 name: attribute.name().to_owned(),
                 value: self.expand(attribute.value(), attribute.range().start)?,
             });

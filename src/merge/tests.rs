@@ -236,12 +236,30 @@ fn directives() {
             before.replace("  <cpu", "  <os>\n    <boot dev='hd'/>\n  </os>\n  <cpu"),
         ),
         (
+            "<cpu><model patch:op='remove'/><vendor>Intel</vendor></cpu>",
+            before.replace("<model>x</model>", "<vendor>Intel</vendor>"),
+        ),
+        (
+            "<os patch:op='append'><loader patch:op='remove'/><boot dev='hd'/></os>",
+            before.replace("  <cpu", "  <os>\n    <boot dev='hd'/>\n  </os>\n  <cpu"),
+        ),
+        (
+            "<cpu patch:op='replace' mode='m'><model patch:op='remove'/></cpu>",
+            "<domain>\n  <cpu mode='m'/>\n</domain>".to_owned(),
+        ),
+        (
             "<new><gone patch:op='remove'/><here patch:op='default'/></new>",
             before.replace("</cpu>\n", "</cpu>\n  <new>\n    <here/>\n  </new>\n"),
         ),
     ] {
         check(before, &d(patch), &after);
     }
+    // White space at the line's end goes with what goes, and what comes is put behind it.
+    check(
+        "<domain>\n  <cpu/> \t\n</domain>",
+        &d("<cpu patch:op='remove'/><clock offset='utc'/>"),
+        "<domain>\n  <clock offset='utc'/>\n</domain>",
+    );
     check(
         "<domain><devices><redirdev bus='usb' type='spicevmc'/></devices></domain>",
         &d(
@@ -543,6 +561,32 @@ fn other_namespaces_are_declared_on_the_element() {
         "<domain><metadata/></domain>",
         "<domain><metadata><a:x xmlns:a='urn:a'><a:y/></a:x></metadata></domain>",
         "<domain><metadata><a:x xmlns:a='urn:a'><a:y/></a:x></metadata></domain>",
+    );
+    check(
+        "<domain><metadata/></domain>",
+        "<domain><metadata><a:x xmlns:a='urn:a' xmlns:b='urn:b' a:i='1' b:j='2' k='3' xml:lang='de'><a:y a:i='4'/></a:x></metadata></domain>",
+        "<domain><metadata><a:x xmlns:a='urn:a' xmlns:b='urn:b' a:i='1' b:j='2' k='3' xml:lang='de'><a:y a:i='4'/></a:x></metadata></domain>",
+    );
+}
+
+#[test]
+fn an_element_can_be_named_by_its_place() {
+    let before = "<domain>\n  <devices>\n    <rng model='virtio'/>\n    <rng model='virtio'>\n      <!-- mine -->\n      <address type='pci'/>\n    </rng>\n    <disk>\n      <target dev='hda'   bus='ide'/>\n    </disk>\n  </devices>\n</domain>\n";
+    let document = Document::parse_domain(before).unwrap();
+    let find = |name: &str| {
+        let mut all = document.root().descendants();
+        all.find(|node| node.tag_name().name() == name).unwrap()
+    };
+    let mut patch = Patch::new("test.xml", "<domain/>");
+    patch.remove_at(find("address"));
+    let mut target = xmltree::Element::new("target");
+    for (name, value) in [("dev", "sda"), ("bus", "sata"), ("rotation_rate", "1")] {
+        target.attributes.insert(name.to_owned(), value.to_owned());
+    }
+    patch.merge_at(find("target"), target);
+    assert_eq!(
+        merged(&document, &patch).unwrap().unwrap(),
+        "<domain>\n  <devices>\n    <rng model='virtio'/>\n    <rng model='virtio'>\n      <!-- mine -->\n    </rng>\n    <disk>\n      <target dev='sda'   bus='sata' rotation_rate='1'/>\n    </disk>\n  </devices>\n</domain>\n"
     );
 }
 

@@ -197,7 +197,7 @@ fn as_element(
     let versioned = native
         .rsplit_once("-v")
         .is_some_and(|(_, n)| n.parse::<u32>().is_ok());
-    match context.settings.libvirt().or(context.facts.libvirt) {
+    match guest::libvirt(context) {
         Some(version) if versioned && version < Version::new(10, 10, 0) => {
             return Outcome::blocked(format!(
                 "libvirt {version} does not know the CPU model {native} (10.10 does), and the domain would not start; use --set cpu-override.style=commandline"

@@ -57,7 +57,7 @@ pub const PASS: Pass = Pass {
         emulators: false,
         machine: false,
     },
-    files: files,
+    files,
     settings: SETTINGS,
     run,
 };

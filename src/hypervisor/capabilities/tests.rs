@@ -297,3 +297,37 @@ fn local_uris() {
         assert_eq!(is_local(uri), local, "{uri}");
     }
 }
+
+#[test]
+fn a_newer_libvirt_names_models_by_version() {
+    let facts = facts(&Documents {
+        capabilities: include_str!("../../../fixtures/capabilities/libvirt-11.3-debian-13.xml"),
+        domain_capabilities: Some(include_str!(
+            "../../../fixtures/capabilities/libvirt-11.3-debian-13-domain-q35-qemu.xml"
+        )),
+        ..Documents::default()
+    })
+    .unwrap();
+    let cpu = &facts.cpu;
+    assert_eq!(
+        (cpu.sockets, cpu.cores, cpu.threads),
+        (Some(1), Some(2), Some(1))
+    );
+    // QEMU announced no KVM there.
+    assert_eq!(facts.kvm, Some(false));
+    let q35 = facts.emulators[0]
+        .machines
+        .iter()
+        .find(|machine| machine.name == "q35")
+        .unwrap();
+    assert_eq!(
+        (q35.canonical.as_deref(), q35.max_vcpus),
+        (Some("pc-q35-10.0"), Some(4096))
+    );
+    let models = facts.cpu_models.unwrap();
+    let westmere = models
+        .iter()
+        .find(|model| model.name == "Westmere-IBRS")
+        .unwrap();
+    assert_eq!(westmere.canonical.as_deref(), Some("Westmere-v2"));
+}

@@ -1,0 +1,208 @@
+//! QEMU arguments of the throw-away copy: everything but what has a hand on the host.
+
+use std::collections::HashSet;
+
+use super::throwaway::Copy;
+use super::tree::Tree;
+use crate::document::qemu;
+use crate::merge::options;
+
+/// Options whose very purpose is something on the host.
+const HOST_OPTIONS: [&str; 34] = [
+    "drive",
+    "blockdev",
+    "hda",
+    "hdb",
+    "hdc",
+    "hdd",
+    "fda",
+    "fdb",
+    "cdrom",
+    "sd",
+    "mtdblock",
+    "pflash",
+    "netdev",
+    "net",
+    "nic",
+    "chardev",
+    "serial",
+    "parallel",
+    "monitor",
+    "mon",
+    "qmp",
+    "fsdev",
+    "virtfs",
+    "vnc",
+    "spice",
+    "display",
+    "incoming",
+    "loadvm",
+    "pidfile",
+    "gdb",
+    "s",
+    "usbdevice",
+    "audiodev",
+    "audio",
+];
+
+/// Objects that need nothing of the host but processor time.
+const HARMLESS_OBJECTS: [&str; 4] = ["iothread", "rng-builtin", "rng-random", "throttle-group"];
+
+/// Devices that are something of the host.
+const HOST_DEVICES: [&str; 7] = [
+    "vfio-",
+    "usb-host",
+    "vhost-",
+    "ivshmem",
+    "scsi-block",
+    "scsi-generic",
+    "u2f-",
+];
+
+/// Removes what reaches the host from the copy's `qemu:commandline`.
+pub(super) fn remove(copy: &mut Copy<'_>) {
+    let mut tokens = Vec::new();
+    for block in copy
+        .domain
+        .children
+        .iter_mut()
+        .filter(|child| child.name == "qemu:commandline")
+    {
+        let (args, rest) = std::mem::take(&mut block.children)
+            .into_iter()
+            .partition(|child: &Tree| child.name == "qemu:arg");
+        block.children = rest;
+        tokens.extend(
+            args.into_iter()
+                .filter_map(|arg| arg.get("value").map(str::to_owned)),
+        );
+    }
+    let (kept, removed) = sift(tokens, copy.options.kvm);
+    for option in removed {
+        copy.without(format!("the QEMU option {option}"));
+    }
+    if kept.is_empty() {
+        return;
+    }
+    let args = kept
+        .iter()
+        .map(|token| Tree::new("qemu:arg").with("value", token));
+    match copy.domain.child_mut("qemu:commandline") {
+        Some(block) => block.children.splice(0..0, args).for_each(drop),
+        None => copy.domain.children.push(Tree {
+            children: args.collect(),
+            ..Tree::new("qemu:commandline")
+        }),
+    }
+}
+
+/// The arguments that stay, and a short name of each that goes.
+fn sift(tokens: Vec<String>, kvm: bool) -> (Vec<String>, Vec<String>) {
+    let mut groups = Vec::new();
+    let mut tokens = tokens.into_iter();
+    while let Some(token) = tokens.next() {
+        let option = token
+            .strip_prefix("--")
+            .or_else(|| token.strip_prefix('-'))
+            .map(str::to_owned);
+        let value = option
+            .as_deref()
+            .is_some_and(qemu::takes_value)
+            .then(|| tokens.next())
+            .flatten();
+        groups.push((token, option, value));
+    }
+    let mut gone: HashSet<String> = HashSet::new();
+    // What hangs on something that is gone goes as well, in any order: repeat until nothing does.
+    loop {
+        let before = gone.len();
+        for (token, option, value) in &groups {
+            let value = value.as_deref().unwrap_or_default();
+            if reaches_host(option.as_deref(), value, &gone) {
+                gone.insert(format!(
+                    "id {}",
+                    options::get(value, "id").unwrap_or_default()
+                ));
+                gone.insert(format!("{token} {value}"));
+            }
+        }
+        if gone.len() == before {
+            break;
+        }
+    }
+    let (mut kept, mut removed) = (Vec::new(), Vec::new());
+    for (token, option, value) in groups {
+        let text = value.as_deref().unwrap_or_default();
+        if gone.contains(&format!("{token} {text}")) {
+            removed.push(short(&token, text));
+        } else if kvm {
+            kept.push(token);
+            kept.extend(value);
+        } else if let Some((option, value)) = emulated(&option.unwrap_or_default(), value) {
+            kept.push(format!("-{option}"));
+            kept.extend(value);
+        }
+    }
+    (kept, removed)
+}
+
+fn reaches_host(option: Option<&str>, value: &str, gone: &HashSet<String>) -> bool {
+    // A token that is no option is a disk image.
+    let Some(option) = option else {
+        return true;
+    };
+    match options::canonical(option) {
+        "device" => {
+            let host_device = options::driver(value).is_some_and(|(driver, _)| {
+                HOST_DEVICES.iter().any(|prefix| driver.starts_with(prefix))
+            });
+            host_device || hangs_on(value, gone)
+        }
+        "object" => {
+            let kind = options::get(value, "qom-type")
+                .or_else(|| value.split(',').next().map(str::to_owned));
+            kind.is_none_or(|kind| !HARMLESS_OBJECTS.contains(&kind.as_str()))
+        }
+        "D" | "trace" | "d" | "dump-vmstate" => true,
+        other => HOST_OPTIONS.contains(&other),
+    }
+}
+
+/// The device's backend or bus is gone.
+fn hangs_on(value: &str, gone: &HashSet<String>) -> bool {
+    let backends = [
+        "drive", "netdev", "chardev", "fsdev", "memdev", "mem", "rng", "evdev", "audiodev",
+    ];
+    let on = |key: &str| options::get(value, key).filter(|id| !id.is_empty());
+    let bus = on("bus").and_then(|bus| bus.rsplit_once('.').map(|(device, _)| device.to_owned()));
+    backends
+        .iter()
+        .filter_map(|key| on(key))
+        .chain(bus)
+        .any(|id| gone.contains(&format!("id {id}")))
+}
+
+/// The option with the first word of its value: the rest may be a key.
+fn short(token: &str, value: &str) -> String {
+    let first = match options::driver(value) {
+        Some((driver, _)) => driver,
+        None => value.split(',').next().unwrap_or_default().to_owned(),
+    };
+    format!("{token} {first}").trim_end().to_owned()
+}
+
+/// Arguments that need KVM, for a copy that has none.
+fn emulated(option: &str, value: Option<String>) -> Option<(String, Option<String>)> {
+    match (option, value.as_deref()) {
+        ("enable-kvm", _) => None,
+        ("accel", Some(value)) if value.starts_with("kvm") => None,
+        ("cpu", Some(model)) => {
+            let rest = model
+                .strip_prefix("host")
+                .filter(|rest| rest.is_empty() || rest.starts_with(','));
+            let model = rest.map_or_else(|| model.to_owned(), |rest| format!("max{rest}"));
+            Some((option.to_owned(), Some(model.replace(",enforce", ""))))
+        }
+        _ => Some((option.to_owned(), value)),
+    }
+}
