@@ -159,6 +159,15 @@ pub struct RunArgs {
         help_heading = "What to run"
     )]
     pub skip: Vec<String>,
+    /// These passes as well; 'virt-patch list' shows them all
+    #[arg(
+        long,
+        value_name = "A,B,…",
+        value_delimiter = ',',
+        help_heading = "What to run",
+        conflicts_with = "pass"
+    )]
+    pub also: Vec<String>,
     /// A merge patch to apply after the passes (repeatable)
     #[arg(long, value_name = "FILE", help_heading = "What to run")]
     pub patch: Vec<String>,
@@ -177,6 +186,9 @@ pub struct RunArgs {
     /// The macOS release the guest is to run, by name or number: sonoma, 10.15
     #[arg(long, value_name = "RELEASE", help_heading = "What to run")]
     pub macos: Option<String>,
+    /// An image or block device to be a disk: OpenCore first, then macOS (repeatable)
+    #[arg(long, value_name = "PATH", help_heading = "What to run")]
+    pub disk: Vec<PathBuf>,
     /// QEMU CPU model instead of the profile's
     #[arg(long, value_name = "MODEL", help_heading = "What to run")]
     pub cpu_model: Option<String>,

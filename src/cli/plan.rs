@@ -241,7 +241,9 @@ fn settings(args: &RunArgs, profile: &Profile) -> anyhow::Result<Settings> {
     let vcpus = args.vcpus.map(|vcpus| vcpus.to_string());
     // Without a name libvirt makes one up, and what is shown of the template stays the same.
     let uuid = args.name.as_ref().map(|_| Uuid::new_v4().to_string());
+    let disks = disks(args)?;
     let own_options = [
+        ("disk.paths", disks.as_deref()),
         ("topology.vcpus", vcpus.as_deref()),
         ("memory.size", args.memory.as_deref()),
         ("machine-name.name", args.name.as_deref()),
@@ -271,6 +273,23 @@ fn settings(args: &RunArgs, profile: &Profile) -> anyhow::Result<Settings> {
         settings.set(key.trim(), value).map_err(unknown_setting)?;
     }
     Ok(settings)
+}
+
+/// The images, by their whole paths: libvirt stores a relative one, and the start fails.
+fn disks(args: &RunArgs) -> anyhow::Result<Option<String>> {
+    let mut paths = Vec::new();
+    for path in &args.disk {
+        let whole = std::path::absolute(path)
+            .with_context(|| format!("cannot tell where the disk '{}' is", path.display()))?;
+        let whole = whole.into_os_string().into_string().map_err(|whole| {
+            Advice::new(
+                format!("the path of the disk '{}' is not UTF-8", whole.display()),
+                "a definition cannot hold it; rename the file",
+            )
+        })?;
+        paths.push(whole);
+    }
+    Ok((!paths.is_empty()).then(|| passes::disk::joined(&paths)))
 }
 
 /// The key from an option, a file or the environment, in this order.
@@ -308,6 +327,8 @@ fn steps(args: &RunArgs, profile: &Profile, template: bool) -> anyhow::Result<Ve
             add(&mut chosen, named(&profile.template_passes)?);
         }
         add(&mut chosen, asked_for(args));
+        let also = args.also.iter().flat_map(|names| split(names));
+        add(&mut chosen, named(&also.collect::<Vec<_>>())?);
     }
     for name in args.skip.iter().flat_map(|names| split(names)) {
         let skipped = pass(&name)?;
@@ -328,7 +349,10 @@ fn steps(args: &RunArgs, profile: &Profile, template: bool) -> anyhow::Result<Ve
 
 /// The passes whose own settings were given: what is asked for is done, whatever the profile lists.
 fn asked_for(args: &RunArgs) -> Vec<&'static Pass> {
-    let options = [("memory.size", args.memory.is_some())];
+    let options = [
+        ("memory.size", args.memory.is_some()),
+        ("disk.paths", !args.disk.is_empty()),
+    ];
     let given = args
         .set
         .iter()

@@ -182,6 +182,8 @@ pub const PASSES: &[Pass] = &[
     machine_name::PASS,
     memory::PASS,
     memory_backing::PASS,
+    // After machine, which renames disks; before boot, which leaves the orders of devices alone.
+    disk::PASS,
     boot::PASS,
     // Before firmware, which needs ACPI as well.
     features::PASS,
@@ -197,8 +199,6 @@ pub const PASSES: &[Pass] = &[
     fake_core_count::PASS,
     // After topology and fake-core-count, which decide how many vCPUs there are.
     pinning::PASS,
-    // Before iothread, which serves the disks.
-    disk::PASS,
     nic::PASS,
     usb::PASS,
     // Before gpu, which takes the virtual display away on request.
