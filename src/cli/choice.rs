@@ -99,6 +99,8 @@ pub(crate) fn steps(
             add(&mut chosen, named(&profile.template_passes, true)?);
         }
         add(&mut chosen, asked_for(args));
+        let also: Vec<String> = args.also.iter().flat_map(|names| split(names)).collect();
+        add(&mut chosen, named(&also, false)?);
     }
     let skipped = skipped(args);
     chosen.retain(|pass| !skipped.iter().any(|name| name == pass.name));
@@ -110,7 +112,10 @@ pub(crate) fn steps(
 
 /// The passes whose own settings were given: what is asked for is done, whatever the profile lists.
 fn asked_for(args: &RunArgs) -> Vec<&'static Pass> {
-    let options = [("memory.size", args.memory.is_some())];
+    let options = [
+        ("memory.size", args.memory.is_some()),
+        ("disk.paths", !args.disk.is_empty()),
+    ];
     let given = args
         .set
         .iter()
