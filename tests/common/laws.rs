@@ -7,6 +7,7 @@ use virt_patch::document::{Document, Encoding, Input, qemu};
 use virt_patch::merge;
 use virt_patch::passes::{self, Outcome};
 use virt_patch::pipeline::{Plan, PlanError, Step, Verdict};
+use virt_patch::profile::Profile;
 use virt_patch::report::diff::{DiffOptions, Labels, unified};
 
 use super::{Job, hosts, verdict};

@@ -5,7 +5,7 @@ use virt_patch::host::{Firmware, Version};
 use virt_patch::merge::{Patch, merged};
 use virt_patch::passes::settings::Settings;
 use virt_patch::passes::{self, Context};
-use virt_patch::patches;
+use virt_patch::patches::SHIPPED;
 use virt_patch::pipeline::{self, Plan, Step, Verdict};
 use virt_patch::profile::Profile;
 
@@ -251,11 +251,8 @@ fn run(profile: &str, definition: &str, kvm: bool, template: bool) -> Plan {
         .map(Step::Pass)
         .collect();
     for name in &profile.patches {
-        let (_, text) = patches::SHIPPED
-            .iter()
-            .find(|(known, _)| known == name)
-            .unwrap();
-        steps.push(Step::Patch(Patch::new(name, *text)));
+        let shipped = SHIPPED.iter().find(|(shipped, _)| shipped == name);
+        steps.push(Step::Patch(Patch::new(name, shipped.unwrap().1)));
     }
     let context = Context {
         facts: &facts,
