@@ -61,7 +61,9 @@ pub(crate) fn patches(
     }
     for name in skipped(args) {
         let mut known = passes::find(&name).is_some();
-        for one in chosen.iter_mut().filter(|one| one.is_called(&name)) {
+        let is_meant =
+            |one: &&mut Chosen| one.is_called(&name) || one.patch.name.eq_ignore_ascii_case(&name);
+        for one in chosen.iter_mut().filter(is_meant) {
             one.skipped = true;
             known = true;
         }
