@@ -15,10 +15,10 @@
 //! ```
 //! ```xml,after
 //! <clock offset='utc'>
-//!   <timer name='hpet' present='yes'/>
 //!   <timer name='rtc' tickpolicy='catchup'/>
 //!   <timer name='pit' tickpolicy='delay'/>
 //!   <timer name='tsc' present='yes' mode='native'/>
+//!   <timer name='hpet' present='yes'/>
 //! </clock>
 //! ```
 

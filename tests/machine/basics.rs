@@ -47,7 +47,7 @@ fn acpi_and_apic_are_there() {
     }
     pass("features").is_not_for(
         "<os>\n  <type arch='aarch64'>hvm</type>\n</os>",
-        "an aarch64 guest; this pass is for x86_64",
+        "the guest is for 'aarch64', not 'x86_64'",
     );
 }
 

@@ -5,9 +5,9 @@ use virt_patch::host::{Firmware, Version};
 use virt_patch::merge::{Patch, merged};
 use virt_patch::passes::settings::Settings;
 use virt_patch::passes::{self, Context};
+use virt_patch::patches::SHIPPED;
 use virt_patch::pipeline::{self, Plan, Step, Verdict};
 use virt_patch::profile::Profile;
-use virt_patch::shipped;
 
 use crate::run::{host, pass};
 
@@ -251,7 +251,8 @@ fn run(profile: &str, definition: &str, kvm: bool, template: bool) -> Plan {
         .map(Step::Pass)
         .collect();
     for name in &profile.patches {
-        steps.push(Step::Patch(Patch::new(name, shipped::patch(name).unwrap())));
+        let shipped = SHIPPED.iter().find(|(shipped, _)| shipped == name);
+        steps.push(Step::Patch(Patch::new(name, shipped.unwrap().1)));
     }
     let context = Context {
         facts: &facts,
