@@ -1,5 +1,5 @@
-//! Every law on every domain of a directory of real ones: VIRT_PATCH_CORPUS=DIR. The files are
-//! test input only and no part of the project.
+//! Every law on the project's own domains, and on those of a directory of real ones:
+//! VIRT_PATCH_CORPUS=DIR. The latter are test input only and no part of the project.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -16,19 +16,21 @@ use virt_patch::document::Input;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let trials = match std::env::var_os("VIRT_PATCH_CORPUS") {
-        Some(directory) => trials(Path::new(&directory)),
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/domains");
+    let mut all = trials(&own);
+    match std::env::var_os("VIRT_PATCH_CORPUS") {
+        Some(directory) => all.extend(trials(Path::new(&directory))),
         // Counted as ignored, so that nobody takes it for passed.
         None => {
-            vec![Trial::test("VIRT_PATCH_CORPUS is not set", || Ok(())).with_ignored_flag(true)]
+            all.push(Trial::test("VIRT_PATCH_CORPUS is not set", || Ok(())).with_ignored_flag(true))
         }
-    };
-    libtest_mimic::run(&arguments, trials).exit_code()
+    }
+    libtest_mimic::run(&arguments, all).exit_code()
 }
 
 fn trials(directory: &Path) -> Vec<Trial> {
-    let files = fs::read_dir(directory)
-        .unwrap_or_else(|error| panic!("VIRT_PATCH_CORPUS={}: {error}", directory.display()));
+    let files =
+        fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     let mut paths: Vec<_> = files
         .map(|file| file.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "xml"))

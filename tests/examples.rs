@@ -48,7 +48,7 @@ const ON_THE_TEMPLATE: &[&str] = &["machine-name"];
 
 #[test]
 fn every_example_is_what_happens() {
-    let wrong: Vec<String> = PASSES.iter().filter_map(|pass| wrong(pass)).collect();
+    let wrong: Vec<String> = PASSES.iter().filter_map(wrong).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

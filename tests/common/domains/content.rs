@@ -41,7 +41,7 @@ pub fn domain(c: &mut Choices<'_>) -> El {
         .maybe(vcpu_list(c, vcpus))
         .maybe(c.chance(6).then(|| el("iothreads").t(1)))
         .maybe(tuning(c, vcpus))
-        .maybe(os(c))
+        .c(os(c))
         .maybe(features(c))
         .maybe(cpu(c, vcpus))
         .maybe(c.chance(3).then(clock))
@@ -57,7 +57,7 @@ pub fn domain(c: &mut Choices<'_>) -> El {
 
 fn metadata() -> El {
     let inner = el("übung:größe")
-        .a("xmlns:übung", "http://example.org/ü?a&b")
+        .a("xmlns:übung", "http://example.org/?a&b")
         .a("übung:wert", "„5“ > 4");
     el("metadata").c(inner.c(el("übung:vcpu").t("6")))
 }
@@ -156,10 +156,7 @@ const CODES: [&str; 10] = [
     "/gone/efi.bin",
 ];
 
-fn os(c: &mut Choices<'_>) -> Option<El> {
-    if c.chance(16) {
-        return None;
-    }
+fn os(c: &mut Choices<'_>) -> El {
     let mut kind = el("type");
     if !c.chance(6) {
         kind = kind.a(
@@ -207,7 +204,7 @@ fn os(c: &mut Choices<'_>) -> Option<El> {
     if c.chance(2) {
         os = os.c(el("boot").a("dev", "hd"));
     }
-    Some(os.maybe(c.chance(4).then(|| el("bootmenu").a("enable", "yes"))))
+    os.maybe(c.chance(4).then(|| el("bootmenu").a("enable", "yes")))
 }
 
 fn loader(os: El, c: &mut Choices<'_>) -> El {
