@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::args::ApplyArgs;
-use super::connection::{libvirt_message, takes_effect};
+use super::connection::{libvirt_message, must_be_stored, must_start_anew, takes_effect};
 use super::errors::{Advice, InFile};
 use super::plan::Job;
 use super::source::{self, Definition, SourceName};
@@ -71,14 +71,17 @@ impl Target {
         world: &mut World<'_>,
     ) -> anyhow::Result<Target> {
         if let SourceName::Domain(name) = name {
-            let info = world.find(connection, name)?;
-            if !info.persistent {
+            if args.run.name.is_some() {
                 return Err(Advice::new(
-                    format!("'{name}' is a transient domain: it has no stored definition and is gone when it stops"),
-                    "make it persistent first (virsh dumpxml NAME > vm.xml; virsh define vm.xml), or change what creates it",
+                    format!("--name is for a new domain, and '{name}' is one that is there"),
+                    format!(
+                        "rename it with virsh domrename {name} NEW, which keeps everything else"
+                    ),
                 )
                 .into());
             }
+            let info = world.find(connection, name)?;
+            must_be_stored(&info)?;
             let definition = world.definition_of(connection, &info, Secrets::Included)?;
             return Ok(Target {
                 stored: definition.text.clone(),
@@ -112,22 +115,9 @@ impl Target {
             .into());
         }
         definition.host = Some(world.host_of(connection, &definition.text)?);
-        let taken = taken_by(connection, &its_name, its_uuid.as_deref())?;
-        match taken {
-            Some(info) if !args.replace => Err(Advice::new(
-                match its_uuid.as_deref() {
-                    Some(uuid) if same_uuid(uuid, &info.uuid) && info.name != its_name => {
-                        format!("the UUID {uuid} belongs to the domain '{}'", info.name)
-                    }
-                    _ => format!(
-                        "there is a domain '{}' already (UUID {})",
-                        info.name, info.uuid
-                    ),
-                },
-                "choose another name and remove <uuid>, or say --replace to redefine that domain",
-            )
-            .into()),
+        match taken_by(connection, &its_name, its_uuid.as_deref(), args.replace)? {
             Some(info) => {
+                must_be_stored(&info)?;
                 // Name and UUID are what makes it this domain; libvirt refuses a change of one.
                 definition.text = identified(&definition, &info.name, Some(&info.uuid))?;
                 Ok(Target {
@@ -174,15 +164,8 @@ impl Target {
         if args.dry_run {
             return self.report(args, job, &plan, "pending", None, world, Exit::Pending);
         }
-        if let Some(info) = &self.info
-            && info.has_managed_save
-            && !args.force
-        {
-            return Err(Advice::new(
-                format!("'{name}' has a managed save image, and its next start restores the old hardware from it"),
-                format!("start it and shut it down, or drop the image (virsh managedsave-remove {name}); or say --force"),
-            )
-            .into());
+        if let Some(info) = &self.info {
+            must_start_anew(info, args.force)?;
         }
         if args.preflight {
             let report = preflight::attempt(connection, &plan.after)?;
@@ -265,7 +248,11 @@ impl Target {
                 self.report(args, job, plan, "applied", backup, world, Exit::Done)
             }
             Ok(Redefined::Conflict { now }) => {
-                world.out.always(&format!("'{name}' was changed by someone else since the diff was made; nothing was changed. Their change:"));
+                let what = match &self.info {
+                    Some(_) => "changed",
+                    None => "defined",
+                };
+                world.out.always(&format!("'{name}' was {what} by someone else since the diff was made; nothing was changed by this. Their change:"));
                 let masked = mask::mask_pair(&self.stored, &now);
                 let labels = Labels::domain(&name, "then and now");
                 let options = DiffOptions {
@@ -279,7 +266,13 @@ impl Target {
                 self.report(args, job, plan, "conflict", None, world, Exit::Pending)
             }
             Ok(Redefined::RolledBack { problems, backup }) => {
-                world.out.always(&format!("libvirt did not store what it was given, and the old definition of '{name}' is back:"));
+                let now = match &self.info {
+                    Some(_) => format!("the old definition of '{name}' is back"),
+                    None => format!("'{name}' is not defined"),
+                };
+                world.out.always(&format!(
+                    "libvirt did not store what it was given, so {now}. What was lost:"
+                ));
                 for problem in problems {
                     world.out.always(&format!("  {problem}"));
                 }
@@ -297,15 +290,23 @@ impl Target {
                 .and_then(|message| blame::line_of(message, &self.stored, &plan.after)),
             _ => None,
         };
+        let help = match &error {
+            RedefineError::Refused(source) => libvirt_message(source).and_then(help_for),
+            _ => None,
+        };
         let name = self.name();
+        let cannot = match &self.info {
+            Some(_) => "cannot redefine",
+            None => "cannot define",
+        };
         match line {
             Some(excerpt) => anyhow::Error::new(error).context(InFile {
                 file: format!("{name}, as it would be"),
-                message: format!("cannot redefine '{name}'"),
+                message: format!("{cannot} '{name}'"),
                 excerpt,
-                help: None,
+                help: help.map(str::to_owned),
             }),
-            None => anyhow::Error::new(error).context(format!("cannot redefine '{name}'")),
+            None => anyhow::Error::new(error).context(format!("{cannot} '{name}'")),
         }
     }
 
@@ -363,6 +364,13 @@ impl Target {
     }
 }
 
+/// What to do about a refusal, where libvirt's message alone does not tell.
+fn help_for(message: &str) -> Option<&'static str> {
+    message.contains("does not support virt type 'kvm'").then_some(
+        "libvirt sees no hardware virtualization on that host: 'virt-host-validate qemu' says why (off in the firmware setup, kvm module not loaded, no /dev/kvm); type='qemu' emulates, slowly",
+    )
+}
+
 /// The passes that changed something and are not satisfied with what libvirt stored.
 fn unsatisfied(
     job: &Job,
@@ -396,16 +404,46 @@ fn unsatisfied(
         .collect()
 }
 
-/// The domain that has this name or UUID.
+/// The domain that a definition from a file is to take the place of; an error where it may not.
 fn taken_by(
     connection: &dyn Hypervisor,
     name: &str,
     uuid: Option<&str>,
+    replace: bool,
 ) -> anyhow::Result<Option<DomainInfo>> {
-    let domains = connection.domains()?;
-    Ok(domains.into_iter().find(|domain| {
-        domain.name == name || uuid.is_some_and(|uuid| same_uuid(uuid, &domain.uuid))
-    }))
+    let mut of_name = None;
+    let mut of_uuid = None;
+    for domain in connection.domains()? {
+        if uuid.is_some_and(|uuid| same_uuid(uuid, &domain.uuid)) {
+            of_uuid = Some(domain.clone());
+        }
+        if domain.name == name {
+            of_name = Some(domain);
+        }
+    }
+    match (of_name, of_uuid) {
+        (None, None) => Ok(None),
+        (_, Some(other)) if other.name != name => Err(Advice::new(
+            format!(
+                "its UUID {} belongs to the domain '{}', and its name is '{name}'",
+                other.uuid, other.name
+            ),
+            format!(
+                "remove <uuid> for a machine of its own; or, if it is that domain, rename that first: virsh domrename {} {name}",
+                other.name
+            ),
+        )
+        .into()),
+        (Some(info), _) | (None, Some(info)) if replace => Ok(Some(info)),
+        (Some(info), _) | (None, Some(info)) => Err(Advice::new(
+            format!(
+                "there is a domain '{}' already (UUID {})",
+                info.name, info.uuid
+            ),
+            "say --replace to redefine that domain; or choose another name (--name) and remove <uuid>",
+        )
+        .into()),
+    }
 }
 
 fn same_uuid(a: &str, b: &str) -> bool {

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::errors::Advice;
+use crate::hypervisor::preflight;
 
 /// Set while a definition is being written: a signal must wait for the end of it.
 static CRITICAL: AtomicBool = AtomicBool::new(false);
@@ -19,6 +20,7 @@ pub(crate) fn guard_signals() -> anyhow::Result<()> {
             );
         } else {
             let _ = writeln!(stderr, "\ninterrupted; nothing was changed");
+            preflight::clean_up();
             std::process::exit(130);
         }
     })?;

@@ -6,6 +6,7 @@
 mod apply;
 mod args;
 mod check;
+mod choice;
 mod confirm;
 mod connection;
 mod diff;
@@ -56,6 +57,8 @@ pub(crate) struct World<'w> {
     pub(crate) connector: Option<&'w dyn Connector>,
     /// `--connect`; libvirt's own choice where it is absent.
     pub(crate) uri: Option<String>,
+    /// What is not known of the hosts asked so far, and was said.
+    pub(crate) unknown: Vec<String>,
 }
 
 /// Runs the command line of this process.
@@ -72,6 +75,7 @@ pub fn main(connector: Option<&dyn Connector>) -> ExitCode {
         out: Output::new(&cli.global),
         connector,
         uri: cli.global.connect.clone(),
+        unknown: Vec::new(),
     };
     match run(&cli, &mut world) {
         Ok(exit) => exit.into(),

@@ -7,21 +7,21 @@ use std::path::Path;
 use anyhow::Context as _;
 use uuid::Uuid;
 
-use super::World;
 use super::args::{RunArgs, Sources};
+use super::choice::{self, Chosen};
 use super::connection::{HostOf, Purpose};
 use super::errors::{Advice, InFile};
 use super::source::{self, Definition, SourceName, quoted};
+use super::{World, host};
 use crate::document::Document;
 use crate::host::Facts;
 use crate::host::local::{Local, Wanted};
 use crate::hypervisor::Mode;
-use crate::merge::Patch;
-use crate::passes::settings::{SettingError, Settings};
-use crate::passes::{self, Context, Needs, Pass};
+use crate::passes::settings::Settings;
+use crate::passes::{Context, Needs};
+use crate::patches::Library;
 use crate::pipeline::{self, Plan, PlanError, Step};
-use crate::profile::{self, Profile, ProfileError};
-use crate::text;
+use crate::profile::{self, Profile};
 
 /// What to run, worked out from the options.
 pub(crate) struct Job {
@@ -48,13 +48,15 @@ enum HostName {
 
 impl Job {
     pub(crate) fn new(args: &RunArgs) -> anyhow::Result<Job> {
-        let profile = Profile::shipped(args.profile.as_deref().unwrap_or(profile::DEFAULT))
-            .map_err(unknown_profile)?;
-        let settings = settings(args, &profile)?;
+        let library = Library::standard();
+        let given = args.profile.as_deref().unwrap_or(profile::DEFAULT);
+        let profile = choice::profile(given, &library)?;
+        let mut patches = choice::patches(args, &profile, &library)?;
+        let settings = settings(args, &profile, &mut patches)?;
         Ok(Job {
             host: HostName::parse(args.host.as_deref())?,
-            steps: steps(args, &profile, false)?,
-            template_steps: steps(args, &profile, true)?,
+            steps: choice::steps(args, &profile, &patches, false)?,
+            template_steps: choice::steps(args, &profile, &patches, true)?,
             profile: profile.name,
             settings,
             named: args.name.is_some(),
@@ -85,6 +87,9 @@ impl Job {
             .into());
         }
         let facts = self.facts(definition, world)?;
+        for line in host::decisive(&facts) {
+            world.out.detail(&line);
+        }
         let context = Context {
             facts: &facts,
             settings: &self.settings,
@@ -229,14 +234,9 @@ impl HostName {
     }
 }
 
-fn settings(args: &RunArgs, profile: &Profile) -> anyhow::Result<Settings> {
+fn settings(args: &RunArgs, profile: &Profile, patches: &mut [Chosen]) -> anyhow::Result<Settings> {
     let mut settings = Settings::default();
-    for (key, value) in &profile.settings {
-        settings
-            .set(key, value)
-            .map_err(unknown_setting)
-            .with_context(|| format!("cannot use the profile '{}'", profile.name))?;
-    }
+    choice::set_profiles(profile, &mut settings, patches)?;
     let osk = osk(args)?;
     let vcpus = args.vcpus.map(|vcpus| vcpus.to_string());
     // Without a name libvirt makes one up, and what is shown of the template stays the same.
@@ -260,7 +260,7 @@ fn settings(args: &RunArgs, profile: &Profile) -> anyhow::Result<Settings> {
     }
     for (key, value) in own_options {
         if let Some(value) = value {
-            settings.set(key, value).map_err(unknown_setting)?;
+            choice::set(key, value, &mut settings, patches)?;
         }
     }
     for pair in &args.set {
@@ -270,7 +270,7 @@ fn settings(args: &RunArgs, profile: &Profile) -> anyhow::Result<Settings> {
                 "write --set KEY=VALUE; 'virt-patch list settings' shows the keys",
             )
         })?;
-        settings.set(key.trim(), value).map_err(unknown_setting)?;
+        choice::set(key.trim(), value, &mut settings, patches)?;
     }
     Ok(settings)
 }
@@ -289,7 +289,7 @@ fn disks(args: &RunArgs) -> anyhow::Result<Option<String>> {
         })?;
         paths.push(whole);
     }
-    Ok((!paths.is_empty()).then(|| passes::disk::joined(&paths)))
+    Ok((!paths.is_empty()).then(|| crate::passes::disk::joined(&paths)))
 }
 
 /// The key from an option, a file or the environment, in this order.
@@ -306,121 +306,4 @@ fn osk(args: &RunArgs) -> anyhow::Result<Option<String>> {
         Ok(osk) if !osk.is_empty() => Ok(Some(osk)),
         _ => Ok(None),
     }
-}
-
-fn steps(args: &RunArgs, profile: &Profile, template: bool) -> anyhow::Result<Vec<Step>> {
-    let split = |list: &str| -> Vec<String> {
-        list.split(',')
-            .map(|name| name.trim().to_lowercase())
-            .filter(|name| !name.is_empty())
-            .collect()
-    };
-    let named = |names: &[String]| -> anyhow::Result<Vec<&'static Pass>> {
-        names.iter().map(|name| pass(name)).collect()
-    };
-    let mut chosen = match &args.pass {
-        Some(list) => named(&split(list))?,
-        None => named(&profile.passes)?,
-    };
-    if args.pass.is_none() {
-        if template {
-            add(&mut chosen, named(&profile.template_passes)?);
-        }
-        add(&mut chosen, asked_for(args));
-        let also = args.also.iter().flat_map(|names| split(names));
-        add(&mut chosen, named(&also.collect::<Vec<_>>())?);
-    }
-    for name in args.skip.iter().flat_map(|names| split(names)) {
-        let skipped = pass(&name)?;
-        chosen.retain(|pass| pass.name != skipped.name);
-    }
-    let mut steps: Vec<Step> = chosen.into_iter().map(Step::Pass).collect();
-    for path in &args.patch {
-        let text = fs::read_to_string(path).with_context(|| {
-            Advice::new(
-                format!("cannot read the patch '{path}'"),
-                "--patch takes the file of a merge patch, a partial <domain>",
-            )
-        })?;
-        steps.push(Step::Patch(Patch::new(path, text)));
-    }
-    Ok(steps)
-}
-
-/// The passes whose own settings were given: what is asked for is done, whatever the profile lists.
-fn asked_for(args: &RunArgs) -> Vec<&'static Pass> {
-    let options = [
-        ("memory.size", args.memory.is_some()),
-        ("disk.paths", !args.disk.is_empty()),
-    ];
-    let given = args
-        .set
-        .iter()
-        .filter_map(|pair| pair.split_once('='))
-        .filter(|(_, value)| *value != "no")
-        .map(|(key, _)| key.trim());
-    let given: Vec<&str> = options
-        .iter()
-        .filter(|(_, is_given)| *is_given)
-        .map(|(key, _)| *key)
-        .chain(given)
-        .collect();
-    passes::PASSES
-        .iter()
-        .filter(|pass| {
-            pass.settings
-                .iter()
-                .any(|setting| given.contains(&setting.key))
-        })
-        .collect()
-}
-
-/// Adds passes, each before the first that runs later.
-fn add(chosen: &mut Vec<&'static Pass>, more: Vec<&'static Pass>) {
-    let place = |pass: &Pass| passes::PASSES.iter().position(|one| one.name == pass.name);
-    for pass in more {
-        if chosen.iter().any(|one| one.name == pass.name) {
-            continue;
-        }
-        let later = chosen.iter().position(|one| place(one) > place(pass));
-        chosen.insert(later.unwrap_or(chosen.len()), pass);
-    }
-}
-
-fn pass(name: &str) -> anyhow::Result<&'static Pass> {
-    let known = || passes::PASSES.iter().map(|pass| pass.name);
-    passes::find(name).ok_or_else(|| {
-        let help = match text::nearest(name, known()) {
-            Some(nearest) => format!("did you mean '{nearest}'?"),
-            None => format!("there are {}", text::list(&known().collect::<Vec<_>>())),
-        };
-        Advice::new(format!("unknown pass '{name}'"), help).into()
-    })
-}
-
-fn unknown_profile(error: ProfileError) -> anyhow::Error {
-    let help = match &error {
-        ProfileError::Unknown {
-            nearest: Some(nearest),
-            ..
-        } => format!("did you mean '{nearest}'?"),
-        ProfileError::Unknown { .. } => {
-            let names: Vec<&str> = profile::SHIPPED.iter().map(|(name, _)| *name).collect();
-            format!("there are {}", text::list(&names))
-        }
-        ProfileError::Malformed { .. } => return error.into(),
-    };
-    Advice::new(error.to_string(), help).into()
-}
-
-fn unknown_setting(error: SettingError) -> anyhow::Error {
-    let help = match &error {
-        SettingError::Unknown {
-            nearest: Some(nearest),
-            ..
-        } => format!("did you mean '{nearest}'?"),
-        SettingError::Unknown { .. } => "'virt-patch list settings' shows them all".to_owned(),
-        SettingError::Value { .. } => return error.into(),
-    };
-    Advice::new(error.to_string(), help).into()
 }

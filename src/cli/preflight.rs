@@ -7,13 +7,14 @@ use super::args::PreflightArgs;
 use super::connection::Purpose;
 use super::errors::Advice;
 use super::plan::{self, Job};
-use super::{Exit, World, show};
+use super::{Exit, World, confirm, show};
 use crate::hypervisor::preflight::{self, PreflightError, Report};
 use crate::hypervisor::{Hypervisor, Mode};
 use crate::pipeline::Verdict;
 
 pub(crate) fn run(args: &PreflightArgs, world: &mut World<'_>) -> anyhow::Result<Exit> {
     let job = Job::new(&args.run)?;
+    confirm::guard_signals()?;
     let connection = world.open(Mode::ReadWrite)?;
     let mut worst = Exit::Done;
     for definition in plan::definitions(&args.sources, Purpose::Look, world)? {

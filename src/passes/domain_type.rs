@@ -57,7 +57,7 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         (None, Some(true)) => ("kvm", "the host has KVM"),
         (None, Some(false)) => (
             "qemu",
-            "the host has no KVM: no virtualization in its processor or firmware, or the module is not loaded",
+            "the host has no KVM (none in its processor, off in its firmware, or the module is not loaded)",
         ),
         (None, None) => {
             return Outcome::NotApplicable(
@@ -76,18 +76,23 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     if let Some(mode) = mode {
         patch.add(&[], crate::merge::Op::Merge, cpu(mode));
     }
-    let mut reason = format!("{why}; the type is {wanted}");
+    let mut reason = format!("{why}, so the type is {wanted}");
     if let Some(mode) = mode {
-        reason.push_str(&format!(", and the CPU mode that goes with it {mode}"));
+        reason.push_str(&format!(" and the CPU mode {mode}"));
     }
-    let contradicted = match (wanted, context.facts.kvm) {
-        ("kvm", Some(false)) => {
+    let hyperv = document.find(&["features", "hyperv"]);
+    let note = match (wanted, context.facts.kvm, hyperv) {
+        ("kvm", Some(false), _) => {
             Some("the host has no KVM, so a kvm domain does not start".to_owned())
         }
+        ("qemu", _, Some(hyperv)) => Some(format!(
+            "the Hyper-V enlightenments in line {} need KVM as well; QEMU does not start with them",
+            document.position(hyperv.range().start).line
+        )),
         _ => None,
     };
-    Ensure::new(patch, reason, format!("the type is {wanted}; {why}"))
-        .noting(contradicted)
+    Ensure::new(patch, reason, format!("the type is {wanted}, and {why}"))
+        .noting(note)
         .into()
 }
 

@@ -35,7 +35,7 @@ pub enum QemuVersion {
 pub fn not_ours(document: &Document<'_>) -> Option<String> {
     let kind = document.root().attribute("type").unwrap_or("kvm");
     if !matches!(kind, "kvm" | "qemu") {
-        return Some(format!("a '{kind}' domain; this pass is for QEMU guests"));
+        return Some(format!("the domain type is '{kind}', not 'kvm' or 'qemu'"));
     }
     let os = document.text_at(&["os", "type"]).unwrap_or("hvm");
     if os != "hvm" {
@@ -44,7 +44,7 @@ pub fn not_ours(document: &Document<'_>) -> Option<String> {
     let arch = document
         .attribute(&["os", "type"], "arch")
         .unwrap_or("x86_64");
-    (arch != "x86_64").then(|| format!("an {arch} guest; this pass is for x86_64"))
+    (arch != "x86_64").then(|| format!("the guest is for '{arch}', not 'x86_64'"))
 }
 
 /// The machine type as written; libvirt takes `pc` where there is none.

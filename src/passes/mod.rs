@@ -14,6 +14,7 @@ mod display;
 mod domain_type;
 mod elements;
 mod emulator;
+mod enlightenments;
 mod evdev;
 mod fake_core_count;
 mod features;
@@ -38,6 +39,7 @@ mod topoext;
 mod topology;
 mod usb;
 mod usb_input;
+mod virtio;
 mod watchdog;
 
 use crate::document::Document;
@@ -190,6 +192,8 @@ pub const PASSES: &[Pass] = &[
     // Before topoext and cpu-override, which change what it writes.
     cpu::PASS,
     clock::PASS,
+    // After domain-type: there are none without KVM.
+    enlightenments::PASS,
     lifecycle::PASS,
     // Before the rest of the six: everything else can be looked at on a machine that starts.
     firmware::PASS,
@@ -216,6 +220,7 @@ pub const PASSES: &[Pass] = &[
     memballoon::PASS,
     // After everything that changes USB controllers.
     usb_input::PASS,
+    virtio::PASS,
     // Last: its -cpu hides <cpu>, and it notes what the passes before put there in vain.
     cpu_override::PASS,
 ];

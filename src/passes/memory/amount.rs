@@ -42,6 +42,9 @@ impl Amount {
     pub(super) fn with_unit(number: &str, unit: Option<&str>) -> Result<Amount, String> {
         let shape = || "it is a whole number with a unit, such as 8GiB or 8192MiB".to_owned();
         let number: u128 = number.trim().parse().map_err(|_| shape())?;
+        if unit.is_some_and(|unit| unit.starts_with(['.', ','])) {
+            return Err(shape());
+        }
         let size = size_of(unit.unwrap_or("KiB")).ok_or_else(|| {
             "the units are b, KB, KiB, MB, MiB, GB, GiB, TB and TiB; K, M, G and T mean KiB to TiB"
                 .to_owned()
@@ -88,14 +91,21 @@ fn size_of(unit: &str) -> Option<u128> {
 }
 
 impl fmt::Display for Amount {
-    /// In the largest unit that gives a whole number: `8 GiB`, `1500 MiB`, `976563 KiB`.
+    /// In the largest unit that gives a whole number: `8 GiB`, `1500 MiB`; otherwise roughly as
+    /// well: `16459750 KiB (15.6 GiB)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (unit, kib) in [("TiB", 1 << 30), ("GiB", 1 << 20), ("MiB", 1 << 10)] {
             if self.0 > 0 && self.0.is_multiple_of(kib) {
                 return write!(f, "{} {unit}", self.0 / kib);
             }
         }
-        write!(f, "{} KiB", self.0)
+        write!(f, "{} KiB", self.0)?;
+        // Tenths of a GiB, rounded down.
+        let tenths = (self.0 * 10) >> 20;
+        match tenths {
+            0 => Ok(()),
+            tenths => write!(f, " ({}.{} GiB)", tenths / 10, tenths % 10),
+        }
     }
 }
 
@@ -146,7 +156,9 @@ mod tests {
         for (kib, said) in [
             (8_388_608, "8 GiB"),
             (1_536_000, "1500 MiB"),
-            (976_563, "976563 KiB"),
+            (976_563, "976563 KiB (0.9 GiB)"),
+            (16_459_750, "16459750 KiB (15.6 GiB)"),
+            (1000, "1000 KiB"),
             (1 << 30, "1 TiB"),
         ] {
             assert_eq!(Amount(kib).to_string(), said);
