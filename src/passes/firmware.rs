@@ -164,14 +164,20 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     let stored_by_libvirt = choice.reason.is_empty() && os.firmware == Some("efi");
     let patch = if stored_by_libvirt {
         // All of it has to change together, or nothing but the path of the nvram file.
-        Patch::new("firmware", "<domain/>")
+        let path_only = "<domain><os><nvram>${nvram}</nvram></os></domain>";
+        Patch::new(
+            "firmware",
+            if nvram.is_some() {
+                path_only
+            } else {
+                "<domain/>"
+            },
+        )
     } else {
         explicit(&os, &builds, &choice)
     };
-    let patch = match &nvram {
-        Some(nvram) => with_nvram(patch, &os, &nvram.path),
-        None => patch,
-    };
+    let new_path = nvram.as_ref().map(|nvram| nvram.path.as_str());
+    let patch = with_nvram(patch, &os, new_path);
     let satisfied = format!("{} and its template exist and are fit", choice.code);
     let reason = match reasons.as_slice() {
         [] => "the pair is right, and is written the way every libvirt takes it".to_owned(),
@@ -480,15 +486,16 @@ fn explicit(os: &Os<'_>, builds: &Builds<'_>, choice: &Choice) -> Patch {
         )
 }
 
-fn with_nvram(mut patch: Patch, os: &Os<'_>, path: &str) -> Patch {
-    let mut nvram = xmltree::Element::new("nvram");
-    if os.nvram_in_source {
-        let mut source = xmltree::Element::new("source");
-        source.attributes.insert("file".to_owned(), path.to_owned());
-        nvram.children.push(xmltree::XMLNode::Element(source));
-    } else {
-        nvram.children.push(xmltree::XMLNode::Text(path.to_owned()));
+/// The patch with the path of the nvram file, when that changes.
+fn with_nvram(patch: Patch, os: &Os<'_>, path: Option<&str>) -> Patch {
+    match path {
+        Some(path) if os.nvram_in_source => {
+            let mut source = xmltree::Element::new("source");
+            source.attributes.insert("file".to_owned(), path.to_owned());
+            let mut patch = patch.with_option("nvram", None::<String>);
+            patch.add(&["os", "nvram"], Op::Merge, source);
+            patch
+        }
+        path => patch.with_option("nvram", path),
     }
-    patch.add(&["os"], Op::Merge, nvram);
-    patch
 }

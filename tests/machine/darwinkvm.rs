@@ -35,6 +35,14 @@ const OURS: &[&str] = &[
     "-cpu Cascadelake-Server,vendor=GenuineIntel,+topoext",
     // Native, so that libvirt knows of it; virt-manager's template has the tablet.
     "devices/input[keyboard,usb]",
+    // What DarwinKVM's pages have the user add by hand after the import.
+    "-smbios type=2",
+    "devices/controller@index=0",
+    "devices/controller@model=qemu-xhci",
+    "devices/controller@ports=15",
+    "devices/graphics/listen@type=none",
+    "devices/interface/model@type=virtio",
+    "devices/video/model@type=virtio",
     // As many as macOS boots with and the host can spare.
     "vcpu=16",
     "cpu/topology@cores=8",
