@@ -423,15 +423,18 @@ fn taken_by(
     }
     match (of_name, of_uuid) {
         (None, None) => Ok(None),
-        (_, Some(other)) if other.name != name => Err(Advice::new(
+        (of_name, Some(other)) if other.name != name => Err(Advice::new(
             format!(
                 "its UUID {} belongs to the domain '{}', and its name is '{name}'",
                 other.uuid, other.name
             ),
-            format!(
-                "remove <uuid> for a machine of its own; or, if it is that domain, rename that first: virsh domrename {} {name}",
-                other.name
-            ),
+            match of_name {
+                Some(_) => "there are domains of both names: correct <name> or remove <uuid>, then say --replace".to_owned(),
+                None => format!(
+                    "remove <uuid> for a machine of its own; or, if it is that domain, rename that first: virsh domrename {} {name}",
+                    other.name
+                ),
+            },
         )
         .into()),
         (Some(info), _) | (None, Some(info)) if replace => Ok(Some(info)),

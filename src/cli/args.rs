@@ -47,8 +47,8 @@ pub struct Global {
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Say more: where facts come from, what was looked at
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
-    pub verbose: u8,
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
 }
 
 /// When to use colours.
@@ -161,6 +161,15 @@ pub struct RunArgs {
         help_heading = "What to run"
     )]
     pub skip: Vec<String>,
+    /// These passes as well; 'virt-patch list' shows them all
+    #[arg(
+        long,
+        value_name = "A,B,…",
+        value_delimiter = ',',
+        help_heading = "What to run",
+        conflicts_with = "pass"
+    )]
+    pub also: Vec<String>,
     /// A merge patch to run after the passes (repeatable, in this order)
     #[arg(long, value_name = "NAME|FILE", help_heading = "What to run")]
     pub patch: Vec<String>,
@@ -179,6 +188,9 @@ pub struct RunArgs {
     /// The macOS release the guest is to run, by name or number: sonoma, 10.15
     #[arg(long, value_name = "RELEASE", help_heading = "What to run")]
     pub macos: Option<String>,
+    /// An image or block device to be a disk: OpenCore first, then macOS (repeatable)
+    #[arg(long, value_name = "PATH", help_heading = "What to run")]
+    pub disk: Vec<PathBuf>,
     /// QEMU CPU model instead of the profile's
     #[arg(long, value_name = "MODEL", help_heading = "What to run")]
     pub cpu_model: Option<String>,

@@ -61,7 +61,9 @@ pub(crate) fn patches(
     }
     for name in skipped(args) {
         let mut known = passes::find(&name).is_some();
-        for one in chosen.iter_mut().filter(|one| one.is_called(&name)) {
+        let is_meant =
+            |one: &&mut Chosen| one.is_called(&name) || one.patch.name.eq_ignore_ascii_case(&name);
+        for one in chosen.iter_mut().filter(is_meant) {
             one.skipped = true;
             known = true;
         }
@@ -99,6 +101,8 @@ pub(crate) fn steps(
             add(&mut chosen, named(&profile.template_passes, true)?);
         }
         add(&mut chosen, asked_for(args));
+        let also: Vec<String> = args.also.iter().flat_map(|names| split(names)).collect();
+        add(&mut chosen, named(&also, false)?);
     }
     let skipped = skipped(args);
     chosen.retain(|pass| !skipped.iter().any(|name| name == pass.name));
@@ -110,7 +114,10 @@ pub(crate) fn steps(
 
 /// The passes whose own settings were given: what is asked for is done, whatever the profile lists.
 fn asked_for(args: &RunArgs) -> Vec<&'static Pass> {
-    let options = [("memory.size", args.memory.is_some())];
+    let options = [
+        ("memory.size", args.memory.is_some()),
+        ("disk.paths", !args.disk.is_empty()),
+    ];
     let given = args
         .set
         .iter()

@@ -178,7 +178,19 @@ impl World<'_> {
             }
         }
         let mut facts = read.facts;
-        let is_local = capabilities::is_local(&connection.uri()?);
+        let uri = connection.uri()?;
+        let is_local = capabilities::is_local(&uri);
+        self.out.detail(&format!(
+            "host facts come from {uri} ({}){}",
+            match connection.mode() {
+                Mode::ReadOnly => "read-only",
+                Mode::ReadWrite => "read-write",
+            },
+            match is_local {
+                true => "; firmware, emulators and files from this machine's disk",
+                false => "; firmware from its list of loaders",
+            }
+        ));
         if is_local {
             let local = Local::machine();
             let on_disk = local.probe(&Wanted {

@@ -7,12 +7,12 @@ use std::path::Path;
 use anyhow::Context as _;
 use uuid::Uuid;
 
-use super::World;
 use super::args::{RunArgs, Sources};
 use super::choice::{self, Chosen};
 use super::connection::{HostOf, Purpose};
 use super::errors::{Advice, InFile};
 use super::source::{self, Definition, SourceName, quoted};
+use super::{World, host};
 use crate::document::Document;
 use crate::host::Facts;
 use crate::host::local::{Local, Wanted};
@@ -87,6 +87,9 @@ impl Job {
             .into());
         }
         let facts = self.facts(definition, world)?;
+        for line in host::decisive(&facts) {
+            world.out.detail(&line);
+        }
         let context = Context {
             facts: &facts,
             settings: &self.settings,
@@ -238,7 +241,9 @@ fn settings(args: &RunArgs, profile: &Profile, patches: &mut [Chosen]) -> anyhow
     let vcpus = args.vcpus.map(|vcpus| vcpus.to_string());
     // Without a name libvirt makes one up, and what is shown of the template stays the same.
     let uuid = args.name.as_ref().map(|_| Uuid::new_v4().to_string());
+    let disks = disks(args)?;
     let own_options = [
+        ("disk.paths", disks.as_deref()),
         ("topology.vcpus", vcpus.as_deref()),
         ("memory.size", args.memory.as_deref()),
         ("machine-name.name", args.name.as_deref()),
@@ -268,6 +273,23 @@ fn settings(args: &RunArgs, profile: &Profile, patches: &mut [Chosen]) -> anyhow
         choice::set(key.trim(), value, &mut settings, patches)?;
     }
     Ok(settings)
+}
+
+/// The images, by their whole paths: libvirt stores a relative one, and the start fails.
+fn disks(args: &RunArgs) -> anyhow::Result<Option<String>> {
+    let mut paths = Vec::new();
+    for path in &args.disk {
+        let whole = std::path::absolute(path)
+            .with_context(|| format!("cannot tell where the disk '{}' is", path.display()))?;
+        let whole = whole.into_os_string().into_string().map_err(|whole| {
+            Advice::new(
+                format!("the path of the disk '{}' is not UTF-8", whole.display()),
+                "a definition cannot hold it; rename the file",
+            )
+        })?;
+        paths.push(whole);
+    }
+    Ok((!paths.is_empty()).then(|| crate::passes::disk::joined(&paths)))
 }
 
 /// The key from an option, a file or the environment, in this order.

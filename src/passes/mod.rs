@@ -9,16 +9,19 @@ mod boot;
 mod clock;
 mod cpu;
 mod cpu_override;
+pub mod disk;
+mod display;
 mod domain_type;
 mod elements;
 mod emulator;
 mod enlightenments;
+mod evdev;
 mod fake_core_count;
 mod features;
 mod firmware;
+mod gpu;
 pub mod guest;
 mod hotplug;
-
 mod idset;
 mod iothread;
 mod lifecycle;
@@ -27,11 +30,14 @@ mod machine_name;
 mod memballoon;
 mod memory;
 mod memory_backing;
+mod nic;
+mod pci;
 mod pinning;
 pub mod settings;
 mod smbios;
 mod topoext;
 mod topology;
+mod usb;
 mod usb_input;
 mod virtio;
 mod watchdog;
@@ -178,6 +184,8 @@ pub const PASSES: &[Pass] = &[
     machine_name::PASS,
     memory::PASS,
     memory_backing::PASS,
+    // After machine, which renames disks; before boot, which leaves the orders of devices alone.
+    disk::PASS,
     boot::PASS,
     // Before firmware, which needs ACPI as well.
     features::PASS,
@@ -195,6 +203,12 @@ pub const PASSES: &[Pass] = &[
     fake_core_count::PASS,
     // After topology and fake-core-count, which decide how many vCPUs there are.
     pinning::PASS,
+    nic::PASS,
+    usb::PASS,
+    // Before gpu, which takes the virtual display away on request.
+    display::PASS,
+    gpu::PASS,
+    evdev::PASS,
     // After disk: the disks it adds use the iothread as well.
     iothread::PASS,
     // Before cpu-override, which carries topoext along.
