@@ -383,7 +383,8 @@ fn unsatisfied(
     let context = Context {
         facts,
         settings: &job.settings,
-        template: false,
+        // What completes a new machine says nothing of an existing one.
+        template: definition.template,
     };
     let again = match pipeline::run(stored, job.steps(definition), &context) {
         Ok(again) => again,
