@@ -6,6 +6,7 @@ pub mod hypervisor;
 pub mod macos;
 pub mod merge;
 pub mod passes;
+pub mod patches;
 pub mod pipeline;
 pub mod profile;
 pub mod report;

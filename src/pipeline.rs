@@ -10,7 +10,8 @@ use crate::document::qemu::{self, Problem};
 use crate::document::{Document, DocumentError};
 use crate::merge::{self, MergeError, Patch};
 use crate::passes::settings::Settings;
-use crate::passes::{Context, Needs, Outcome, PASSES, Pass};
+use crate::passes::{Context, Needs, Outcome, PASSES, Pass, guest};
+use crate::patches::facts;
 
 /// One thing to run.
 #[derive(Debug, Clone)]
@@ -37,7 +38,7 @@ pub fn needs(steps: &[Step]) -> Needs {
         .iter()
         .fold(Needs::default(), |needs, step| match step {
             Step::Pass(pass) => needs.and(pass.needs),
-            Step::Patch(_) => needs,
+            Step::Patch(patch) => needs.and(facts::needs(patch)),
         })
 }
 
@@ -92,6 +93,12 @@ pub struct StepReport {
     /// The whole text after this step, when it changed it.
     #[serde(skip)]
     pub after: Option<String>,
+    /// It is a patch, not a pass.
+    #[serde(skip)]
+    pub is_patch: bool,
+    /// What is probably not meant, as clauses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// What a run would do to a definition.
@@ -103,7 +110,7 @@ pub struct Plan {
     pub after: String,
     /// The steps in their order.
     pub steps: Vec<StepReport>,
-    /// What libvirt would drop or QEMU refuse in the QEMU arguments, found in `before`.
+    /// What libvirt would drop and what libvirt or QEMU would refuse, found in `before`.
     pub problems: Vec<Problem>,
 }
 
@@ -197,13 +204,13 @@ fn once(text: &str, steps: &[Step], context: &Context<'_>) -> Result<Plan, PlanE
             before: text.to_owned(),
             after: text.to_owned(),
             steps: Vec::new(),
-            problems: qemu::problems(&document),
+            problems: problems(&document),
         });
     }
     if let Some(error) = document.duplicate() {
         return Err(error.into());
     }
-    let problems = qemu::problems(&document);
+    let problems = problems(&document);
     let mut reports: Vec<StepReport> = Vec::with_capacity(steps.len());
     let mut remaining = steps.iter();
     let mut new = run_until_change(&document, &mut remaining, context, &mut reports)?;
@@ -226,6 +233,12 @@ fn once(text: &str, steps: &[Step], context: &Context<'_>) -> Result<Plan, PlanE
         steps: reports,
         problems,
     })
+}
+
+fn problems(document: &Document<'_>) -> Vec<Problem> {
+    let mut problems = qemu::problems(document);
+    problems.extend(guest::advice(document));
+    problems
 }
 
 /// Runs steps on one parsed text until one of them makes another.
@@ -251,40 +264,27 @@ fn one(
     step: &Step,
     context: &Context<'_>,
 ) -> Result<StepReport, PlanError> {
+    match step {
+        Step::Pass(pass) => Ok(run_pass(document, pass, context)),
+        Step::Patch(patch) => Ok(run_patch(document, patch, context)?),
+    }
+}
+
+fn run_pass(document: &Document<'_>, pass: &Pass, context: &Context<'_>) -> StepReport {
     let report = |verdict, reason: String, notes| StepReport {
-        name: step.name().to_owned(),
-        verdict,
-        reason,
         notes,
-        after: None,
-    };
-    let pass = match step {
-        Step::Pass(pass) => pass,
-        Step::Patch(patch) => {
-            let after = merge::merged(document, patch)?;
-            return Ok(match after {
-                None => report(
-                    Verdict::Satisfied,
-                    "the definition says all of it".to_owned(),
-                    Vec::new(),
-                ),
-                Some(_) => StepReport {
-                    after,
-                    ..report(Verdict::Changed, "as the patch says".to_owned(), Vec::new())
-                },
-            });
-        }
+        ..StepReport::new(pass.name, verdict, reason)
     };
     let ensure = match (pass.run)(document, context) {
         Outcome::NotApplicable(reason) => {
-            return Ok(report(Verdict::NotApplicable, reason, Vec::new()));
+            return report(Verdict::NotApplicable, reason, Vec::new());
         }
         Outcome::Blocked { reason, notes } => {
-            return Ok(report(Verdict::Blocked, reason, notes));
+            return report(Verdict::Blocked, reason, notes);
         }
         Outcome::Ensure(ensure) => ensure,
     };
-    Ok(match merge::merged(document, &ensure.patch) {
+    match merge::merged(document, &ensure.patch) {
         Ok(None) => report(Verdict::Satisfied, ensure.satisfied, ensure.notes),
         Ok(after) => StepReport {
             after,
@@ -292,5 +292,84 @@ fn one(
         },
         // The definition is of a shape the pass's patch does not fit.
         Err(error) => report(Verdict::Blocked, error.to_string(), Vec::new()),
+    }
+}
+
+/// A patch that makes no sense is an error; one that asks for what is not known here is blocked, as
+/// a pass is.
+fn run_patch(
+    document: &Document<'_>,
+    patch: &Patch,
+    context: &Context<'_>,
+) -> Result<StepReport, MergeError> {
+    let report = |verdict, reason: String| StepReport {
+        is_patch: true,
+        ..StepReport::new(&patch.name, verdict, reason)
+    };
+    let patch = Patch {
+        facts: facts::facts(document, context),
+        ..patch.clone()
+    };
+    let wanted = match patch.resolve() {
+        Ok(wanted) => wanted,
+        Err(error @ MergeError::Unknown { .. }) => {
+            return Ok(report(Verdict::Blocked, error.to_string()));
+        }
+        Err(error) => return Err(error),
+    };
+    if let Some(condition) = wanted.unmet {
+        let reason = format!("it is for {condition}");
+        return Ok(report(Verdict::NotApplicable, reason));
+    }
+    let explanation = patch.explanation();
+    let reason = explanation
+        .lines()
+        .next()
+        .map(|line| line.trim_end_matches('.').to_owned());
+    Ok(match merge::merged_wanted(document, &patch, &wanted)? {
+        None => report(
+            Verdict::Satisfied,
+            "the definition says all of it".to_owned(),
+        ),
+        Some(after) => StepReport {
+            warnings: identity_changes(document, &after),
+            after: Some(after),
+            ..report(
+                Verdict::Changed,
+                reason.unwrap_or_else(|| "as the patch says".to_owned()),
+            )
+        },
     })
+}
+
+/// A patch that is the dump of another domain changes what this one is called: libvirt then takes
+/// it for another domain, or refuses it.
+fn identity_changes(before: &Document<'_>, after: &str) -> Vec<String> {
+    let Ok(after) = Document::parse(after) else {
+        return Vec::new();
+    };
+    ["name", "uuid"]
+        .into_iter()
+        .filter_map(|element| {
+            let old = before.text_at(&[element])?;
+            let new = after.text_at(&[element]).unwrap_or_default();
+            (old != new).then(|| {
+                format!("it changes the {element} from '{old}' to '{new}', which makes it another domain; if that is not meant, take <{element}> out of the patch")
+            })
+        })
+        .collect()
+}
+
+impl StepReport {
+    fn new(name: &str, verdict: Verdict, reason: String) -> StepReport {
+        StepReport {
+            name: name.to_owned(),
+            verdict,
+            reason,
+            notes: Vec::new(),
+            after: None,
+            is_patch: false,
+            warnings: Vec::new(),
+        }
+    }
 }

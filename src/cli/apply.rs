@@ -71,7 +71,7 @@ impl Target {
         world: &mut World<'_>,
     ) -> anyhow::Result<Target> {
         if let SourceName::Domain(name) = name {
-            if args.name.is_some() {
+            if args.run.name.is_some() {
                 return Err(Advice::new(
                     format!("--name is for a new domain, and '{name}' is one that is there"),
                     format!(
@@ -94,6 +94,7 @@ impl Target {
             .map_err(|error| InFile::document(&definition.name, error))
             .with_context(|| format!("cannot read {}", source::quoted(&definition.name)))?;
         let its_name = args
+            .run
             .name
             .clone()
             .or_else(|| document.text_at(&["name"]).map(str::to_owned));
@@ -106,7 +107,7 @@ impl Target {
             )
             .into());
         };
-        if definition.template && args.name.is_none() {
+        if definition.template && args.run.name.is_none() {
             return Err(Advice::new(
                 "a new machine needs a name",
                 "say apply --template --name NAME",
@@ -126,6 +127,7 @@ impl Target {
                 })
             }
             None => {
+                definition.is_new = true;
                 definition.text = identified(&definition, &its_name, None)?;
                 Ok(Target {
                     info: None,
@@ -199,7 +201,7 @@ impl Target {
         let name = self.name();
         let store = Store::in_environment(|name| std::env::var_os(name))?;
         let facts = job.facts(&self.definition, world)?;
-        let verify = |stored: &str| unsatisfied(job, plan, &facts, stored);
+        let verify = |stored: &str| unsatisfied(job, plan, &self.definition, &facts, stored);
         let reconnect = || {
             let connector =
                 world
@@ -370,13 +372,19 @@ fn help_for(message: &str) -> Option<&'static str> {
 }
 
 /// The passes that changed something and are not satisfied with what libvirt stored.
-fn unsatisfied(job: &Job, plan: &Plan, facts: &Facts, stored: &str) -> Vec<String> {
+fn unsatisfied(
+    job: &Job,
+    plan: &Plan,
+    definition: &Definition,
+    facts: &Facts,
+    stored: &str,
+) -> Vec<String> {
     let context = Context {
         facts,
         settings: &job.settings,
         template: false,
     };
-    let again = match pipeline::run(stored, &job.steps, &context) {
+    let again = match pipeline::run(stored, job.steps(definition), &context) {
         Ok(again) => again,
         Err(error) => return vec![format!("what libvirt stored cannot be read: {error}")],
     };

@@ -47,8 +47,8 @@ pub struct Global {
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Say more: where facts come from, what was looked at
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
-    pub verbose: u8,
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
 }
 
 /// When to use colours.
@@ -111,7 +111,9 @@ pub enum Command {
     #[command(after_help = "Examples:
   virt-patch list
   virt-patch list topology
-  virt-patch list macpro5,1")]
+  virt-patch list macpro5,1
+  virt-patch list virtiofs
+  virt-patch list --profile-schema > profile.schema.json")]
     List(ListArgs),
     /// Print virt-manager's default definition for a new q35 machine
     #[command(after_help = "Examples:
@@ -145,13 +147,13 @@ pub struct Sources {
 /// What to run, and for which host.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Profile: macpro7,1 (default), macpro5,1, macpro4,1, macpro3,1 or macpro2,1
-    #[arg(short, long, value_name = "NAME", help_heading = "What to run")]
+    /// Profile: macpro7,1 (default) or another that 'virt-patch list' shows, or a file
+    #[arg(short, long, value_name = "NAME|FILE", help_heading = "What to run")]
     pub profile: Option<String>,
-    /// Exactly these passes, in this order ('' for none)
+    /// Exactly these passes, in this order ('' for none), and no patches but those of --patch
     #[arg(long, value_name = "A,B,…", help_heading = "What to run")]
     pub pass: Option<String>,
-    /// Leave these passes out
+    /// Leave these passes and patches out
     #[arg(
         long,
         value_name = "A,B,…",
@@ -159,18 +161,36 @@ pub struct RunArgs {
         help_heading = "What to run"
     )]
     pub skip: Vec<String>,
-    /// A merge patch to apply after the passes (repeatable)
-    #[arg(long, value_name = "FILE", help_heading = "What to run")]
+    /// These passes as well; 'virt-patch list' shows them all
+    #[arg(
+        long,
+        value_name = "A,B,…",
+        value_delimiter = ',',
+        help_heading = "What to run",
+        conflicts_with = "pass"
+    )]
+    pub also: Vec<String>,
+    /// A merge patch to run after the passes (repeatable, in this order)
+    #[arg(long, value_name = "NAME|FILE", help_heading = "What to run")]
     pub patch: Vec<String>,
-    /// A setting; 'virt-patch list settings' shows them (repeatable)
+    /// A setting of a pass or a value of a patch; 'virt-patch list' shows them (repeatable)
     #[arg(long, value_name = "KEY=VALUE", help_heading = "What to run")]
     pub set: Vec<String>,
     /// Ask for this many vCPUs
     #[arg(long, value_name = "N", help_heading = "What to run")]
     pub vcpus: Option<u32>,
+    /// Ask for this much memory, in any unit of libvirt: 8GiB, 8192MiB
+    #[arg(long, value_name = "AMOUNT", help_heading = "What to run")]
+    pub memory: Option<String>,
+    /// Name of the new machine; it gets a fresh UUID as well (with --template)
+    #[arg(long, value_name = "NAME", help_heading = "What to run")]
+    pub name: Option<String>,
     /// The macOS release the guest is to run, by name or number: sonoma, 10.15
     #[arg(long, value_name = "RELEASE", help_heading = "What to run")]
     pub macos: Option<String>,
+    /// An image or block device to be a disk: OpenCore first, then macOS (repeatable)
+    #[arg(long, value_name = "PATH", help_heading = "What to run")]
+    pub disk: Vec<PathBuf>,
     /// QEMU CPU model instead of the profile's
     #[arg(long, value_name = "MODEL", help_heading = "What to run")]
     pub cpu_model: Option<String>,
@@ -264,9 +284,6 @@ pub struct ApplyArgs {
     /// A definition from a file takes the place of the domain of that name or UUID
     #[arg(long)]
     pub replace: bool,
-    /// Name of the new domain
-    #[arg(long, value_name = "NAME")]
-    pub name: Option<String>,
     /// JSON, one object for each domain on a line of its own
     #[arg(long)]
     pub json: bool,
@@ -317,11 +334,14 @@ pub struct HostArgs {
 /// Arguments of `list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// A pass, profile or patch to explain, or 'settings'
+    /// A pass, profile or patch to explain (also a file), or 'settings' or 'facts'
     pub name: Option<String>,
     /// The domains there are, one name on each line
     #[arg(long, conflicts_with = "name")]
     pub domains: bool,
+    /// The JSON schema of profiles, for editors
+    #[arg(long, conflicts_with_all = ["name", "domains"])]
+    pub profile_schema: bool,
     /// JSON
     #[arg(long)]
     pub json: bool,

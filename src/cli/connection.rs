@@ -116,6 +116,7 @@ impl World<'_> {
             text,
             encoding: Encoding::Utf8,
             template: false,
+            is_new: false,
             host: Some(host),
         })
     }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::document::{DocumentError, Excerpt};
 use crate::merge::MergeError;
+use crate::profile::Place;
 use crate::report::mask;
 
 /// A message with the next step.
@@ -43,6 +44,15 @@ impl InFile {
         }
     }
 
+    pub(crate) fn profile(place: &Place, message: String, help: Option<String>) -> InFile {
+        InFile {
+            file: place.file.clone(),
+            message,
+            excerpt: place.excerpt.clone(),
+            help,
+        }
+    }
+
     /// The place of a merge error in its patch, or the error itself where it has none.
     pub(crate) fn merge(error: MergeError) -> anyhow::Error {
         match error {
@@ -50,12 +60,13 @@ impl InFile {
             MergeError::Unfit {
                 ref patch,
                 ref excerpt,
+                ref help,
                 ..
             } => InFile {
                 file: patch.clone(),
                 message: error.to_string(),
                 excerpt: excerpt.clone(),
-                help: None,
+                help: help.clone(),
             }
             .into(),
             other => other.into(),

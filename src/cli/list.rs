@@ -1,14 +1,20 @@
 //! `virt-patch list`: passes, profiles, patches and settings, explained from their own files.
 
+use std::path::Path;
+
+use anyhow::Context as _;
 use serde_json::json;
 
 use super::args::ListArgs;
-use super::errors::Advice;
-use super::{Exit, World};
+use super::errors::{Advice, InFile};
+use super::{Exit, World, choice};
 use crate::hypervisor::Mode;
 use crate::macos::{MACS, Mac};
-use crate::passes::settings;
-use crate::passes::{PASSES, explanation};
+use crate::merge::{Declared, Patch};
+use crate::passes::settings::{self, Setting};
+use crate::passes::{PASSES, Pass, explanation};
+use crate::patches::facts::NAMES;
+use crate::patches::{self, Item, Kind, Library, Origin};
 use crate::profile::{self, Profile};
 use crate::text;
 
@@ -23,20 +29,26 @@ pub(crate) fn run(args: &ListArgs, world: &mut World<'_>) -> anyhow::Result<Exit
         world.out.print(&names)?;
         return Ok(Exit::Done);
     }
-    let entries = entries()?;
-    let out = match &args.name {
-        None if args.json => json(&entries),
-        None => overview(&entries),
-        Some(name) if name == "settings" => all_settings(),
+    if args.profile_schema {
+        world.out.print(&format!("{:#}\n", profile::schema()))?;
+        return Ok(Exit::Done);
+    }
+    let library = Library::standard();
+    let out = match args.name.as_deref() {
+        Some("settings") => all_settings(),
+        Some("facts") => all_facts(),
         Some(name) => {
-            let entry = entries
-                .iter()
-                .find(|entry| entry.name.eq_ignore_ascii_case(name))
-                .ok_or_else(|| unknown(name, &entries))?;
-            if args.json {
-                format!("{}\n", entry.json())
-            } else {
-                entry.explained()
+            let entry = find(name, &library, world)?;
+            match args.json {
+                true => format!("{}\n", entry.json()),
+                false => entry.explained(),
+            }
+        }
+        None => {
+            let entries = entries(&library, world);
+            match args.json {
+                true => json(&entries),
+                false => overview(&entries),
             }
         }
     };
@@ -47,9 +59,12 @@ pub(crate) fn run(args: &ListArgs, world: &mut World<'_>) -> anyhow::Result<Exit
 struct Entry {
     kind: &'static str,
     name: String,
+    origin: Origin,
     summary: String,
     explanation: String,
     contents: Vec<(&'static str, String)>,
+    /// What it consists of, to the letter.
+    text: String,
 }
 
 impl Entry {
@@ -58,6 +73,10 @@ impl Entry {
             "format": 1,
             "kind": self.kind,
             "name": self.name,
+            "origin": match &self.origin {
+                Origin::Shipped => "shipped".to_owned(),
+                Origin::File(path) => path.display().to_string(),
+            },
             "summary": self.summary,
             "explanation": self.explanation,
         })
@@ -65,57 +84,156 @@ impl Entry {
 
     fn explained(&self) -> String {
         let mut out = format!("{} {}: {}\n\n", self.kind, self.name, self.summary);
-        out.push_str(self.explanation.trim_end());
-        out.push('\n');
-        if !self.contents.is_empty() {
-            out.push('\n');
+        if !self.explanation.is_empty() {
+            out.push_str(self.explanation.trim_end());
+            out.push_str("\n\n");
+        }
+        if let Origin::File(path) = &self.origin {
+            out.push_str(&format!("{:<10} {}\n", "file", path.display()));
         }
         for (what, value) in &self.contents {
             out.push_str(&format!("{what:<10} {value}\n"));
         }
+        if !self.text.is_empty() {
+            out.push_str(&format!("\n{}\n", self.text.trim_end()));
+        }
+        out.truncate(out.trim_end().len());
+        out.push('\n');
         out
     }
 }
 
-fn entries() -> anyhow::Result<Vec<Entry>> {
-    let mut entries: Vec<Entry> = PASSES
-        .iter()
-        .map(|pass| Entry {
-            kind: "pass",
-            name: pass.name.to_owned(),
-            summary: pass.summary.to_owned(),
-            explanation: explanation(pass.source),
-            contents: pass
-                .settings
-                .iter()
-                .map(|setting| {
-                    (
-                        "--set",
-                        format!("{}={}   {}", setting.key, setting.values, setting.about),
-                    )
-                })
-                .collect(),
-        })
-        .collect();
-    for (name, _) in profile::SHIPPED {
-        let profile = Profile::shipped(name)?;
-        let mut contents = vec![("passes", profile.passes.join(", "))];
-        contents.extend(chart(&profile));
-        contents.extend(
-            profile
-                .settings
-                .iter()
-                .map(|(key, value)| ("setting", format!("{key}={value}"))),
-        );
-        entries.push(Entry {
-            kind: "profile",
-            name: profile.name,
-            summary: profile.summary,
-            explanation: profile.explanation,
-            contents,
-        });
+/// What is called `name`: something with that name, or a file.
+fn find(name: &str, library: &Library, world: &mut World<'_>) -> anyhow::Result<Entry> {
+    let here = Path::new("");
+    if patches::is_file(Kind::Patch, name) && !name.ends_with(".toml") {
+        let item = library.find(Kind::Patch, name, here);
+        return patch(item.map_err(choice::not_found)?);
     }
-    Ok(entries)
+    if patches::is_file(Kind::Profile, name) {
+        let item = library.find(Kind::Profile, name, here);
+        return profile(&item.map_err(choice::not_found)?, library);
+    }
+    let entries = entries(library, world);
+    let found = entries
+        .iter()
+        .position(|entry| entry.name.eq_ignore_ascii_case(name));
+    let unknown = unknown(name, &entries);
+    found
+        .and_then(|at| entries.into_iter().nth(at))
+        .ok_or_else(|| unknown.into())
+}
+
+/// Everything there is. What cannot be used is told, and does not hide the rest.
+fn entries(library: &Library, world: &mut World<'_>) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = PASSES.iter().map(pass).collect();
+    for kind in [Kind::Profile, Kind::Patch] {
+        let (items, errors) = library.all(kind);
+        for error in errors {
+            world.out.error(&error.into());
+        }
+        for item in items {
+            let entry = match kind {
+                Kind::Profile => profile(&item, library),
+                Kind::Patch => patch(item),
+            };
+            match entry {
+                Ok(entry) => entries.push(entry),
+                Err(error) => world.out.error(&error),
+            }
+        }
+    }
+    entries
+}
+
+fn pass(pass: &Pass) -> Entry {
+    let setting = |setting: &Setting| {
+        let text = format!("{}={}   {}", setting.key, setting.values, setting.about);
+        ("--set", text)
+    };
+    Entry {
+        kind: "pass",
+        name: pass.name.to_owned(),
+        origin: Origin::Shipped,
+        summary: pass.summary.to_owned(),
+        explanation: explanation(pass.source),
+        contents: pass.settings.iter().map(setting).collect(),
+        text: String::new(),
+    }
+}
+
+fn profile(item: &Item, library: &Library) -> anyhow::Result<Entry> {
+    let profile = Profile::load(item, library).map_err(choice::profile_error)?;
+    let mut contents = Vec::new();
+    if !profile.extends.is_empty() {
+        contents.push(("extends", profile.extends.join(", ")));
+    }
+    contents.push(("passes", profile.passes.join(", ")));
+    if !profile.template_passes.is_empty() {
+        contents.push(("template", profile.template_passes.join(", ")));
+    }
+    if !profile.patches.is_empty() {
+        contents.push(("patches", profile.patches.join(", ")));
+    }
+    contents.extend(chart(&profile));
+    contents.extend(
+        profile
+            .settings
+            .iter()
+            .map(|(key, value)| ("setting", format!("{key}={value}"))),
+    );
+    Ok(Entry {
+        kind: Kind::Profile.word(),
+        origin: item.origin.clone(),
+        name: profile.name,
+        summary: profile.summary,
+        explanation: profile.explanation,
+        contents,
+        text: String::new(),
+    })
+}
+
+fn patch(item: Item) -> anyhow::Result<Entry> {
+    let patch = Patch::new(item.shown(), item.text);
+    let cannot = || format!("cannot use the patch '{}'", patch.name);
+    let declared = patch
+        .declared()
+        .map_err(InFile::merge)
+        .with_context(cannot)?;
+    let explanation = patch.explanation();
+    let (summary, rest) = match explanation.split_once('\n') {
+        Some((summary, rest)) => (summary, rest.trim_start_matches('\n')),
+        None => (explanation.as_str(), ""),
+    };
+    let value = |declared: &Declared| {
+        let default = match &declared.default {
+            Some(default) => format!("={default}"),
+            None => "=…".to_owned(),
+        };
+        let text = format!(
+            "{}.{}{default}   {}",
+            item.name, declared.name, declared.about
+        );
+        ("--set", text)
+    };
+    Ok(Entry {
+        kind: Kind::Patch.word(),
+        origin: item.origin,
+        summary: summary.trim_end_matches('.').to_owned(),
+        explanation: rest.to_owned(),
+        contents: declared.iter().map(value).collect(),
+        text: without_head_comment(&patch.text).to_owned(),
+        name: item.name,
+    })
+}
+
+fn without_head_comment(text: &str) -> &str {
+    match text.trim_start().strip_prefix("<!--") {
+        Some(rest) => rest
+            .split_once("-->")
+            .map_or(text, |(_, rest)| rest.trim_start()),
+        None => text,
+    }
 }
 
 /// Which macOS releases the profile's Mac runs, beside the others.
@@ -141,16 +259,23 @@ fn overview(entries: &[Entry]) -> String {
     let mut out = String::new();
     for (kind, title) in [
         ("pass", "Passes, in the order they run"),
-        ("profile", "Profiles"),
+        ("profile", "Profiles (-p)"),
+        ("patch", "Patches (--patch)"),
     ] {
         out.push_str(&format!("{title}\n"));
         for entry in entries.iter().filter(|entry| entry.kind == kind) {
-            out.push_str(&format!("  {:<14} {}\n", entry.name, entry.summary));
+            let line = format!("  {:<15} {}", entry.name, entry.summary);
+            let origin = match &entry.origin {
+                Origin::Shipped => String::new(),
+                Origin::File(path) => format!(" [{}]", path.display()),
+            };
+            out.push_str(&format!("{}{origin}\n", line.trim_end()));
         }
         out.push('\n');
     }
     out.push_str(
-        "'virt-patch list NAME' explains one; 'virt-patch list settings' shows what --set takes\n",
+        "'virt-patch list NAME' explains one; 'virt-patch list settings' shows what --set takes, \
+         'virt-patch list facts' what patches can ask\n",
     );
     out
 }
@@ -170,6 +295,14 @@ fn all_settings() -> String {
                 setting.key, setting.values, setting.about
             )
         })
+        .collect()
+}
+
+fn all_facts() -> String {
+    let width = NAMES.iter().map(|name| name.name.len()).max().unwrap_or(0);
+    NAMES
+        .iter()
+        .map(|name| format!("{:<width$}  {}\n", name.name, name.about))
         .collect()
 }
 

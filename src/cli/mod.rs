@@ -6,6 +6,7 @@
 mod apply;
 mod args;
 mod check;
+mod choice;
 mod confirm;
 mod connection;
 mod diff;

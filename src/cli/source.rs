@@ -60,6 +60,8 @@ pub(crate) struct Definition {
     pub(crate) encoding: Encoding,
     /// It is the template.
     pub(crate) template: bool,
+    /// It is to become a domain that is not there yet.
+    pub(crate) is_new: bool,
     /// The host behind the connection it came from.
     pub(crate) host: Option<HostOf>,
 }
@@ -94,6 +96,7 @@ pub(crate) fn read(source: &SourceName) -> anyhow::Result<Definition> {
                 text: TEMPLATE.to_owned(),
                 encoding: Encoding::Utf8,
                 template: true,
+                is_new: true,
                 host: None,
             });
         }
@@ -136,6 +139,7 @@ pub(crate) fn read(source: &SourceName) -> anyhow::Result<Definition> {
         text: input.text,
         encoding: input.encoding,
         template: false,
+        is_new: false,
         host: None,
     })
 }

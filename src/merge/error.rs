@@ -19,12 +19,24 @@ pub enum MergeError {
     Unfit {
         /// What is wrong.
         message: String,
+        /// What to write instead, where it is known.
+        help: Option<String>,
         /// The patch's name.
         patch: String,
         /// The place in the patch.
         excerpt: Excerpt,
         /// The place in the document, where there is one.
         document: Option<Position>,
+    },
+    /// The patch asks for something that is not known here. It makes sense elsewhere.
+    #[error("{what} is unknown, and line {} of the patch asks for it", .position.line)]
+    Unknown {
+        /// What is not known.
+        what: String,
+        /// The patch's name.
+        patch: String,
+        /// The place in the patch.
+        position: Position,
     },
     /// Two edits of one patch want the same bytes.
     #[error("the patch '{patch}' changes the same place twice")]
@@ -40,27 +52,38 @@ impl MergeError {
     pub(super) fn in_patch(patch: &Patch, offset: usize, message: String) -> MergeError {
         MergeError::Unfit {
             message,
+            help: None,
             patch: patch.name.clone(),
             excerpt: Excerpt::of(&patch.text, offset),
             document: None,
         }
     }
 
-    pub(super) fn at(self, position: Position) -> MergeError {
-        match self {
-            MergeError::Unfit {
-                message,
-                patch,
-                excerpt,
-                ..
-            } => MergeError::Unfit {
-                message,
-                patch,
-                excerpt,
-                document: Some(position),
-            },
-            other => other,
+    pub(super) fn unknown(patch: &Patch, offset: usize, what: String) -> MergeError {
+        MergeError::Unknown {
+            what,
+            patch: patch.name.clone(),
+            position: Position::of(&patch.text, offset),
         }
+    }
+
+    /// With the next step.
+    pub(super) fn helped(self, next: String) -> MergeError {
+        self.helped_by(Some(next))
+    }
+
+    pub(super) fn helped_by(mut self, next: Option<String>) -> MergeError {
+        if let MergeError::Unfit { help, .. } = &mut self {
+            *help = next;
+        }
+        self
+    }
+
+    pub(super) fn at(mut self, position: Position) -> MergeError {
+        if let MergeError::Unfit { document, .. } = &mut self {
+            *document = Some(position);
+        }
+        self
     }
 }
 

@@ -1,30 +1,128 @@
-//! New elements: where they go and how they are written.
+//! New elements: where they go.
+
+use std::collections::HashMap;
 
 use roxmltree::Node;
 
-use super::patch::Element;
+use super::patch::{Element, Op};
 use super::{MergeError, Merger, keys, order};
-use crate::document::{
-    self, Edit, Parts, after_trailing_comments, escape_attribute, escape_text, indent_of,
-    qemu::NAMESPACE, starts_line,
-};
+use crate::document::{self, Edit, Parts, after_trailing_comments, indent_of, starts_line};
 
 /// Something to be written below an element.
-pub(super) enum New<'w> {
+pub(super) struct New<'w, 'm> {
+    pub(super) what: What<'w, 'm>,
+    beside: Beside<'m>,
+}
+
+pub(super) enum What<'w, 'm> {
     /// An element of the patch.
     Element(&'w Element),
     /// One `<qemu:arg value=…/>`.
     Arg(String),
     /// A whole `<qemu:commandline>`: arguments, then environment.
-    Commandline(Vec<New<'w>>),
+    Commandline(Vec<New<'w, 'm>>),
 }
 
-impl New<'_> {
+/// The place of a new element, where the patch shows one.
+enum Beside<'m> {
+    /// Where libvirt's formatter would write it.
+    Nothing,
+    After(Node<'m, 'm>),
+    Before(Node<'m, 'm>),
+}
+
+impl<'w, 'm> From<What<'w, 'm>> for New<'w, 'm> {
+    fn from(what: What<'w, 'm>) -> Self {
+        New {
+            what,
+            beside: Beside::Nothing,
+        }
+    }
+}
+
+impl New<'_, '_> {
     fn name(&self) -> &str {
-        match self {
-            New::Element(element) => &element.name,
-            New::Arg(_) => "arg",
-            New::Commandline(_) => "commandline",
+        match &self.what {
+            What::Element(element) => &element.name,
+            What::Arg(_) => "arg",
+            What::Commandline(_) => "commandline",
+        }
+    }
+}
+
+/// The elements of one parent that a patch has spoken of so far. Among those of one name a new one
+/// takes the place it has in the patch: behind the one before it, or in front of the first.
+#[derive(Default)]
+pub(super) struct Siblings<'w, 'm> {
+    first: HashMap<&'w str, Node<'m, 'm>>,
+    last: HashMap<&'w str, Node<'m, 'm>>,
+    /// Those that stand for one of the patch's that are to be appended.
+    pub(super) appended: Vec<Node<'m, 'm>>,
+    /// Of those that nothing but their order tells apart: how many there are, and have been.
+    alike: HashMap<Signature<'w>, (usize, usize)>,
+}
+
+/// Name, and what tells it from others of the name.
+type Signature<'w> = (&'w str, Vec<Option<String>>);
+
+impl<'w, 'm> Siblings<'w, 'm> {
+    /// For the children of `wanted`.
+    pub(super) fn of(wanted: &'w Element) -> Self {
+        let mut names: HashMap<&str, usize> = HashMap::new();
+        for child in &wanted.children {
+            *names.entry(&child.name).or_default() += 1;
+        }
+        let mut siblings = Siblings::default();
+        for child in &wanted.children {
+            if names.get(child.name.as_str()) > Some(&1) && child.op == Op::Merge {
+                let signature = keys::signature(&wanted.name, child);
+                siblings
+                    .alike
+                    .entry((&child.name, signature))
+                    .or_default()
+                    .0 += 1;
+            }
+        }
+        siblings.alike.retain(|_, (count, _)| *count > 1);
+        siblings
+    }
+
+    /// Which of several alike this one is, counted from 0; `None` when it is alone.
+    pub(super) fn ordinal(&mut self, parent: &str, wanted: &'w Element) -> Option<usize> {
+        if self.alike.is_empty() || wanted.op != Op::Merge {
+            return None;
+        }
+        let signature = keys::signature(parent, wanted);
+        let (_, seen) = self.alike.get_mut(&(wanted.name.as_str(), signature))?;
+        *seen += 1;
+        Some(*seen - 1)
+    }
+
+    /// `wanted` is there already.
+    pub(super) fn there(&mut self, wanted: &'w Element, node: Node<'m, 'm>) {
+        self.first.entry(&wanted.name).or_insert(node);
+        self.last.insert(&wanted.name, node);
+    }
+
+    /// `wanted` is new.
+    pub(super) fn new_element(&self, wanted: &'w Element) -> New<'w, 'm> {
+        New {
+            what: What::Element(wanted),
+            beside: match self.last.get(wanted.name.as_str()) {
+                Some(node) => Beside::After(*node),
+                None => Beside::Nothing,
+            },
+        }
+    }
+
+    /// Puts those that came before any that is there in front of it.
+    pub(super) fn place(&self, new: &mut [New<'w, 'm>]) {
+        for one in new {
+            if let (What::Element(wanted), Beside::Nothing) = (&one.what, &one.beside)
+                && let Some(node) = self.first.get(wanted.name.as_str())
+            {
+                one.beside = Beside::Before(*node);
+            }
         }
     }
 }
@@ -36,12 +134,12 @@ enum Layout {
 }
 
 impl<'m> Merger<'m> {
-    /// Writes `new` below `target`, each where libvirt's formatter would write it.
+    /// Writes `new` below `target`.
     pub(super) fn insert(
         &mut self,
         target: Node<'m, 'm>,
         wanted: &Element,
-        mut new: Vec<New<'_>>,
+        mut new: Vec<New<'_, 'm>>,
     ) -> Result<(), MergeError> {
         let parent = target.tag_name().name();
         let text_inside = target
@@ -64,9 +162,14 @@ impl<'m> Merger<'m> {
         if empty {
             self.fill_empty(target, &parts, &layout, &new);
         } else {
+            let places = Places::of(self.text, target, &parts);
             for one in &new {
                 let written = self.line(target, &layout, one);
-                let at = self.after_removals(self.place(target, &parts, one));
+                let at = match &one.beside {
+                    Beside::Nothing => places.of_rank(order::rank(parent, one.name())),
+                    Beside::After(node) => places.after(*node),
+                    Beside::Before(node) => places.before(*node),
+                };
                 self.edits.push(Edit::insert(at, written));
             }
         }
@@ -79,7 +182,7 @@ impl<'m> Merger<'m> {
         target: Node<'m, 'm>,
         parts: &Parts,
         layout: &Layout,
-        new: &[New<'_>],
+        new: &[New<'_, 'm>],
     ) {
         let mut body: String = new
             .iter()
@@ -121,43 +224,7 @@ impl<'m> Merger<'m> {
         }
     }
 
-    /// After the last sibling that libvirt writes no later than this one; at the start otherwise.
-    fn place(&self, target: Node<'m, 'm>, parts: &Parts, new: &New<'_>) -> usize {
-        let parent = target.tag_name().name();
-        let content = parts
-            .content
-            .clone()
-            .unwrap_or(parts.start_tag.end..parts.start_tag.end);
-        let elements = || target.children().filter(Node::is_element);
-        let anchor = match order::rank(parent, new.name()) {
-            Some(rank) => elements().rfind(|node| {
-                order::rank(parent, node.tag_name().name()).is_some_and(|other| other <= rank)
-            }),
-            None => elements().next_back(),
-        };
-        match anchor {
-            Some(node) => after_trailing_comments(self.text, node.range().end).min(content.end),
-            None if elements().next().is_some() => {
-                after_trailing_comments(self.text, content.start).min(content.end)
-            }
-            // Only comments inside: after them, whatever they say.
-            None => target
-                .children()
-                .rfind(|node| !node.is_text())
-                .map_or(content.start, |node| node.range().end),
-        }
-    }
-
-    /// `at` moved behind what is taken out there: with an element goes the white space after it.
-    fn after_removals(&self, at: usize) -> usize {
-        let removal = self
-            .edits
-            .iter()
-            .find(|edit| edit.text.is_empty() && edit.range.start < at && at < edit.range.end);
-        removal.map_or(at, |removal| removal.range.end)
-    }
-
-    fn line(&mut self, target: Node<'m, 'm>, layout: &Layout, new: &New<'_>) -> String {
+    fn line(&mut self, target: Node<'m, 'm>, layout: &Layout, new: &New<'_, 'm>) -> String {
         let mut out = String::new();
         match layout {
             Layout::Lines(indent) => {
@@ -169,180 +236,94 @@ impl<'m> Merger<'m> {
         }
         out
     }
+}
 
-    /// The element that takes the place of `node`.
-    pub(super) fn render_in_place(&mut self, node: Node<'m, 'm>, wanted: &Element) -> String {
-        let mut out = String::new();
-        let indent = indent_of(self.text, node.range().start);
-        let scope = node.parent_element().unwrap_or(node);
-        self.write(&mut out, scope, &New::Element(wanted), indent);
-        out
-    }
+/// The places between the children of one element. Found once: there may be thousands.
+struct Places<'m> {
+    text: &'m str,
+    content: std::ops::Range<usize>,
+    /// The elements with their ranks, in order.
+    elements: Vec<(Option<usize>, Node<'m, 'm>)>,
+    /// Where the last of anything ends, when there are no elements.
+    end_of_others: Option<usize>,
+}
 
-    /// Writes one new element; with an indentation, its children stand on lines of their own.
-    fn write(
-        &mut self,
-        out: &mut String,
-        scope: Node<'m, 'm>,
-        new: &New<'_>,
-        indent: Option<&str>,
-    ) {
-        let quote = self.document.style().quote;
-        match new {
-            New::Element(element) => {
-                self.write_element(out, scope, &mut Vec::new(), element, indent)
-            }
-            New::Arg(value) => {
-                let name = self.qualified(scope, &mut Vec::new(), NAMESPACE, None, "arg");
-                let value = escape_attribute(value, quote);
-                out.push_str(&format!("<{name} value={quote}{value}{quote}/>"));
-            }
-            New::Commandline(args) => {
-                let name = self.qualified(scope, &mut Vec::new(), NAMESPACE, None, "commandline");
-                out.push_str(&format!("<{name}>"));
-                let inner =
-                    indent.map(|indent| format!("{indent}{}", self.document.style().indent));
-                for arg in args {
-                    self.break_line(out, inner.as_deref());
-                    self.write(out, scope, arg, inner.as_deref());
-                }
-                self.break_line(out, indent);
-                out.push_str(&format!("</{name}>"));
-            }
+impl<'m> Places<'m> {
+    fn of(text: &'m str, target: Node<'m, 'm>, parts: &Parts) -> Places<'m> {
+        let parent = target.tag_name().name();
+        let elements = target
+            .children()
+            .filter(Node::is_element)
+            .map(|node| (order::rank(parent, node.tag_name().name()), node))
+            .collect();
+        Places {
+            text,
+            content: parts
+                .content
+                .clone()
+                .unwrap_or(parts.start_tag.end..parts.start_tag.end),
+            elements,
+            end_of_others: target
+                .children()
+                .rfind(|node| !node.is_text())
+                .map(|node| node.range().end),
         }
     }
 
-    /// `declared`: the namespaces that the new elements around this one declare.
-    fn write_element(
-        &mut self,
-        out: &mut String,
-        scope: Node<'m, 'm>,
-        declared: &mut Vec<Declaration>,
-        element: &Element,
-        indent: Option<&str>,
-    ) {
-        let quote = self.document.style().quote;
-        let around = declared.len();
-        let name = match &element.namespace {
-            Some(uri) => {
-                let habit = element.prefix.as_deref();
-                self.qualified(scope, declared, uri, habit, &element.name)
-            }
-            None => element.name.clone(),
+    /// After the last sibling that libvirt writes no later than this one; at the start otherwise.
+    fn of_rank(&self, rank: Option<usize>) -> usize {
+        let anchor = match rank {
+            Some(rank) => self
+                .elements
+                .iter()
+                .rfind(|(other, _)| other.is_some_and(|other| other <= rank)),
+            None => self.elements.last(),
         };
-        let mut attributes = String::new();
-        for attribute in &element.attributes {
-            let Some(value) = &attribute.value else {
-                continue;
-            };
-            let name = match (&attribute.namespace, &attribute.prefix) {
-                (Some(_), Some(prefix)) if prefix == "xml" => format!("xml:{}", attribute.name),
-                (Some(uri), Some(prefix)) => {
-                    self.qualified(scope, declared, uri, Some(prefix), &attribute.name)
-                }
-                _ => attribute.name.clone(),
-            };
-            let value = escape_attribute(value, quote);
-            attributes.push_str(&format!(" {name}={quote}{value}{quote}"));
-        }
-        out.push('<');
-        out.push_str(&name);
-        for (prefix, uri) in declared.get(around..).unwrap_or_default() {
-            let uri = escape_attribute(uri, quote);
-            match prefix {
-                Some(prefix) => out.push_str(&format!(" xmlns:{prefix}={quote}{uri}{quote}")),
-                None => out.push_str(&format!(" xmlns={quote}{uri}{quote}")),
+        match anchor {
+            Some((_, node)) => self.after(*node),
+            None if !self.elements.is_empty() => {
+                after_trailing_comments(self.text, self.content.start).min(self.content.end)
             }
-        }
-        out.push_str(&attributes);
-        let children: Vec<&Element> = element.written_children().collect();
-        if let Some(text) = &element.text {
-            out.push_str(&format!(">{}</{name}>", escape_text(text)));
-        } else if children.is_empty() {
-            out.push_str("/>");
-        } else {
-            out.push('>');
-            let inner = indent.map(|indent| format!("{indent}{}", self.document.style().indent));
-            for child in children {
-                self.break_line(out, inner.as_deref());
-                self.write_element(out, scope, declared, child, inner.as_deref());
-            }
-            self.break_line(out, indent);
-            out.push_str(&format!("</{name}>"));
-        }
-        declared.truncate(around);
-    }
-
-    fn break_line(&self, out: &mut String, indent: Option<&str>) {
-        if let Some(indent) = indent {
-            out.push_str(self.document.style().newline);
-            out.push_str(indent);
+            // Only comments inside: after them, whatever they say.
+            None => self.end_of_others.unwrap_or(self.content.start),
         }
     }
 
-    /// The qualified name of a new element or attribute. A namespace that is not in scope is added
-    /// to what the element declares; that of QEMU is declared on the root, where libvirt writes it.
-    fn qualified(
-        &mut self,
-        scope: Node<'_, '_>,
-        declared: &mut Vec<Declaration>,
-        uri: &str,
-        habit: Option<&str>,
-        name: &str,
-    ) -> String {
-        let with = |prefix: Option<&str>| match prefix {
-            Some(prefix) => format!("{prefix}:{name}"),
-            None => name.to_owned(),
-        };
-        if let Some(prefix) = prefix_in_scope(scope, uri) {
-            return with(prefix);
+    fn after(&self, node: Node<'m, 'm>) -> usize {
+        after_trailing_comments(self.text, node.range().end).min(self.content.end)
+    }
+
+    /// Before the line of `node`, or right before it where it shares one.
+    fn before(&self, node: Node<'m, 'm>) -> usize {
+        let start = node.range().start;
+        if !starts_line(self.text, start) {
+            return start;
         }
-        if uri == NAMESPACE {
-            let root = self.document.root();
-            let taken = |prefix: &str| root.lookup_namespace_uri(Some(prefix)).is_some();
-            let prefix = self.qemu_prefix.get_or_insert_with(|| {
-                let others = (2..).map(|n| format!("qemu{n}"));
-                std::iter::once("qemu".to_owned())
-                    .chain(others)
-                    .find(|prefix| !taken(prefix))
-                    .unwrap_or_default()
-            });
-            return with(Some(prefix));
-        }
-        let there = |(prefix, its): &Declaration| prefix.as_deref() == habit && its == uri;
-        if !declared.iter().any(there) {
-            declared.push((habit.map(str::to_owned), uri.to_owned()));
-        }
-        with(habit)
+        let line = start - indent_of(self.text, start).map_or(0, str::len);
+        let before = self.text.get(..line).unwrap_or_default();
+        before
+            .strip_suffix("\r\n")
+            .or_else(|| before.strip_suffix('\n'))
+            .map_or(start, str::len)
+            .max(self.content.start)
     }
 }
 
-/// A prefix, `None` for the default namespace, and the namespace it stands for.
-type Declaration = (Option<String>, String);
-
-/// The prefix bound to `uri` at `node`: `Some(None)` for the default namespace.
-pub(super) fn prefix_in_scope<'a>(node: Node<'a, '_>, uri: &str) -> Option<Option<&'a str>> {
-    node.namespaces()
-        .find(|namespace| namespace.uri() == uri)
-        .map(|namespace| namespace.name())
-}
-
-/// Whether `node` says all that `wanted` says; `exactly`: and nothing more.
+/// Whether `node` says all that `wanted` says; `exactly`: and nothing more, to the letter.
 pub(super) fn element_matches(node: Node<'_, '_>, wanted: &Element, exactly: bool) -> bool {
     if !wanted.names(node) {
         return false;
     }
-    let attributes = wanted.attributes.iter().all(|attribute| {
-        let have = match &attribute.namespace {
-            Some(uri) => node.attribute((uri.as_str(), attribute.name.as_str())),
-            None => node.attribute(attribute.name.as_str()),
-        };
-        match (have, &attribute.value) {
-            (Some(have), Some(want)) => keys::same(have, want),
-            (None, None) => true,
-            _ => false,
-        }
-    });
+    let attributes =
+        wanted
+            .attributes
+            .iter()
+            .all(|attribute| match (attribute.find(node), &attribute.value) {
+                (Some(have), Some(want)) if exactly => have == want,
+                (Some(have), Some(want)) => keys::same(have, want),
+                (None, None) => true,
+                _ => false,
+            });
     let text = match &wanted.text {
         Some(text) => document::text_of(node) == Some(text),
         None => !exactly || document::text_of(node).is_none(),

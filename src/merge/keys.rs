@@ -5,6 +5,8 @@
 //! people mean by "the same device".
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 use roxmltree::Node;
 
@@ -139,28 +141,150 @@ pub enum Match<'a, 't> {
     Ambiguous(Node<'a, 't>, Node<'a, 't>),
 }
 
-/// Finds the child of `parent` that `wanted` speaks of.
-pub fn find<'a, 't>(parent: Node<'a, 't>, wanted: &Element) -> Match<'a, 't> {
-    let identity = identity(parent.tag_name().name(), &wanted.name);
-    let keys = identity.map_or(&[] as &[Key], |identity| identity.keys);
-    let mut candidates: Vec<Node<'a, 't>> = parent
-        .children()
-        .filter(|node| wanted.names(*node) && agree(*node, wanted, keys))
-        .collect();
-    if candidates.len() > 1
-        && let Some(identity) = identity
-    {
-        if !identity.tie.is_empty() {
-            candidates.retain(|node| agree(*node, wanted, identity.tie));
-        }
-        if identity.many {
-            candidates.truncate(1);
+/// The child elements of one parent, found by name, and by identity where there are many.
+///
+/// A patch with few elements looks through the children; one with many, or a parent with many
+/// children of one name, is worth an index.
+pub struct Children<'a, 't> {
+    parent: Node<'a, 't>,
+    names: RefCell<Option<ByName<'a, 't>>>,
+    keys: RefCell<HashMap<(String, Key), ByValue<'a, 't>>>,
+    lookups: std::cell::Cell<usize>,
+}
+
+type ByName<'a, 't> = HashMap<(Option<String>, String), Vec<Node<'a, 't>>>;
+type ByValue<'a, 't> = HashMap<String, Vec<Node<'a, 't>>>;
+
+/// From this many lookups below one parent on, an index of the names pays.
+const WORTH_AN_INDEX: usize = 8;
+
+impl<'a, 't> Children<'a, 't> {
+    /// The children of `parent`.
+    pub fn of(parent: Node<'a, 't>) -> Self {
+        Children {
+            parent,
+            names: RefCell::new(None),
+            keys: RefCell::new(HashMap::new()),
+            lookups: std::cell::Cell::new(0),
         }
     }
-    match candidates.as_slice() {
-        [] => Match::None,
-        [one] => Match::One(*one),
-        [first, second, ..] => Match::Ambiguous(*first, *second),
+
+    /// The parent.
+    pub fn parent(&self) -> Node<'a, 't> {
+        self.parent
+    }
+
+    /// The child that `wanted` speaks of.
+    pub fn find(&self, wanted: &Element) -> Match<'a, 't> {
+        let mut candidates = self.meant(wanted);
+        let identity = identity(self.parent.tag_name().name(), &wanted.name);
+        if identity.is_some_and(|identity| identity.many) {
+            candidates.truncate(1);
+        }
+        match candidates.as_slice() {
+            [] => Match::None,
+            [one] => Match::One(*one),
+            [first, second, ..] => Match::Ambiguous(*first, *second),
+        }
+    }
+
+    /// Any child that is what `wanted` is, whatever tells such apart besides.
+    pub fn any(&self, wanted: &Element) -> Option<Node<'a, 't>> {
+        let identity = identity(self.parent.tag_name().name(), &wanted.name);
+        let keys = identity.map_or(&[] as &[Key], |identity| identity.keys);
+        let candidates = self.candidates(wanted, keys);
+        candidates
+            .into_iter()
+            .find(|node| agree(*node, wanted, keys))
+    }
+
+    /// All children that `wanted` may speak of, in order.
+    pub fn meant(&self, wanted: &Element) -> Vec<Node<'a, 't>> {
+        let identity = identity(self.parent.tag_name().name(), &wanted.name);
+        let keys = identity.map_or(&[] as &[Key], |identity| identity.keys);
+        let mut candidates = self.candidates(wanted, keys);
+        candidates.retain(|node| agree(*node, wanted, keys));
+        if candidates.len() > 1
+            && let Some(identity) = identity
+        {
+            candidates.retain(|node| agree(*node, wanted, identity.tie));
+        }
+        candidates
+    }
+
+    /// All children with the expanded name of `wanted`, in order.
+    pub fn named(&self, wanted: &Element) -> Vec<Node<'a, 't>> {
+        self.lookups.set(self.lookups.get() + 1);
+        if self.lookups.get() < WORTH_AN_INDEX {
+            return self
+                .parent
+                .children()
+                .filter(|node| wanted.names(*node))
+                .collect();
+        }
+        let mut names = self.names.borrow_mut();
+        let names = names.get_or_insert_with(|| by_name(self.parent));
+        names
+            .get(&(wanted.namespace.clone(), wanted.name.clone()))
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Those that can be meant: with many of one name, only those with the right first key.
+    fn candidates(&self, wanted: &Element, keys: &[Key]) -> Vec<Node<'a, 't>> {
+        let first = keys
+            .iter()
+            .find_map(|key| in_patch(wanted, key).map(|value| (*key, normal(&value).into_owned())));
+        let Some((key, value)) = first.filter(|_| self.lookups.get() + 1 >= WORTH_AN_INDEX) else {
+            return self.named(wanted);
+        };
+        let mut by_key = self.keys.borrow_mut();
+        let by_value = by_key
+            .entry((wanted.name.clone(), key))
+            .or_insert_with(|| by_value(&self.named(wanted), key));
+        by_value.get(&value).cloned().unwrap_or_default()
+    }
+}
+
+fn by_name<'a, 't>(parent: Node<'a, 't>) -> ByName<'a, 't> {
+    let mut index = ByName::new();
+    for node in parent.children().filter(Node::is_element) {
+        let name = node.tag_name();
+        index
+            .entry((name.namespace().map(str::to_owned), name.name().to_owned()))
+            .or_default()
+            .push(node);
+    }
+    index
+}
+
+fn by_value<'a, 't>(nodes: &[Node<'a, 't>], key: Key) -> ByValue<'a, 't> {
+    let mut index = ByValue::new();
+    for node in nodes {
+        if let Some(value) = in_document(*node, key) {
+            let value = normal(value).into_owned();
+            index.entry(value).or_default().push(*node);
+        }
+    }
+    index
+}
+
+/// What tells an element of a patch apart from its like: two with the same are told by their order.
+pub fn signature(parent: &str, wanted: &Element) -> Vec<Option<String>> {
+    let identity = identity(parent, &wanted.name);
+    let keys = identity.map_or(&[] as &[Key], |identity| identity.keys);
+    let tie = identity.map_or(&[] as &[Key], |identity| identity.tie);
+    let value = |key: &Key| in_patch(wanted, key).map(|value| normal(&value).into_owned());
+    keys.iter().chain(tie).map(value).collect()
+}
+
+/// Whether a definition has only one element of this name below one of that name, so that two of
+/// a patch are one.
+pub fn is_single(parent: &str, name: &str) -> bool {
+    match parent {
+        "domain" => !matches!(name, "seclabel" | "sysinfo"),
+        "features" | "hyperv" | "kvm" | "memoryBacking" => true,
+        _ => false,
     }
 }
 
@@ -186,13 +310,18 @@ fn agree(node: Node<'_, '_>, wanted: &Element, keys: &[Key]) -> bool {
 
 /// Equal as text, or as numbers where both are hexadecimal (`0x1` and `0x01`).
 pub(super) fn same(have: &str, want: &str) -> bool {
-    let number = |text: &str| {
-        let digits = text
-            .strip_prefix("0x")
-            .or_else(|| text.strip_prefix("0X"))?;
-        u64::from_str_radix(digits, 16).ok()
-    };
-    have == want || number(have).is_some_and(|have| Some(have) == number(want))
+    have == want || (have.starts_with('0') && normal(have) == normal(want))
+}
+
+/// One spelling for all that are the same.
+fn normal(value: &str) -> Cow<'_, str> {
+    let digits = value
+        .strip_prefix("0x")
+        .or_else(|| value.strip_prefix("0X"));
+    match digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()) {
+        Some(number) => Cow::Owned(format!("{number:#x}")),
+        None => Cow::Borrowed(value),
+    }
 }
 
 fn in_patch<'p>(wanted: &'p Element, key: &str) -> Option<Cow<'p, str>> {

@@ -5,44 +5,41 @@
 //! The rules are in docs/patches.md. The engine knows what libvirt calls the same element
 //! ([`keys`]) and where it would write a new one ([`order`]); it knows nothing of hosts and passes.
 
+pub mod condition;
 mod error;
 mod insert;
 pub mod keys;
 pub mod options;
 pub mod order;
 mod patch;
+mod places;
 mod qemu;
+mod resolve;
+mod source;
+mod write;
 
 use std::ops::Range;
 
 use roxmltree::Node;
 
 pub use error::MergeError;
-pub use patch::{Addition, Attribute, DIRECTIVES, Element, Here, Op, Patch, Values};
+pub use patch::{
+    Addition, Attribute, Change, DIRECTIVES, Element, Facts, Here, Op, Patch, Values, Wanted,
+};
+pub use resolve::Declared;
 
 use crate::document::{
     self, AttributeParts, Document, Edit, Parts, escape_attribute, escape_text, qemu::NAMESPACE,
 };
-use insert::{New, element_matches};
-use keys::Match;
+use insert::{New, Siblings, element_matches};
+use keys::{Children, Match};
 
 /// The edits that make `document` say what `patch` says; none when it does already.
 ///
 /// # Errors
 /// A patch that cannot be read, or that does not fit the document: nothing is half done.
 pub fn merge(document: &Document<'_>, patch: &Patch) -> Result<Vec<Edit>, MergeError> {
-    let wanted = patch.resolve()?;
-    let mut merger = Merger {
-        document,
-        text: document.text(),
-        patch,
-        edits: Vec::new(),
-        qemu_prefix: None,
-    };
-    merger.element(document.root(), &wanted)?;
-    merger.single_elements()?;
-    merger.declare_qemu();
-    Ok(merger.edits)
+    merge_wanted(document, patch, &patch.resolve()?)
 }
 
 /// As [`merge`], and the text with the edits applied; `None` when there are none.
@@ -50,7 +47,19 @@ pub fn merge(document: &Document<'_>, patch: &Patch) -> Result<Vec<Edit>, MergeE
 /// # Errors
 /// As [`merge`].
 pub fn merged(document: &Document<'_>, patch: &Patch) -> Result<Option<String>, MergeError> {
-    let edits = merge(document, patch)?;
+    merged_wanted(document, patch, &patch.resolve()?)
+}
+
+/// As [`merged`], with what [`Patch::resolve`] made of the patch.
+///
+/// # Errors
+/// A patch that does not fit the document.
+pub fn merged_wanted(
+    document: &Document<'_>,
+    patch: &Patch,
+    wanted: &Wanted,
+) -> Result<Option<String>, MergeError> {
+    let edits = merge_wanted(document, patch, wanted)?;
     if edits.is_empty() {
         return Ok(None);
     }
@@ -61,6 +70,28 @@ pub fn merged(document: &Document<'_>, patch: &Patch) -> Result<Option<String>, 
             patch: patch.name.clone(),
             source,
         })
+}
+
+fn merge_wanted(
+    document: &Document<'_>,
+    patch: &Patch,
+    wanted: &Wanted,
+) -> Result<Vec<Edit>, MergeError> {
+    let mut merger = Merger {
+        document,
+        text: document.text(),
+        patch,
+        edits: Vec::new(),
+        qemu_prefix: None,
+    };
+    match wanted.root.op {
+        Op::Replace => merger.replace_root(&wanted.root)?,
+        _ => merger.element(document.root(), &wanted.root)?,
+    }
+    merger.single_elements()?;
+    merger.declare_qemu();
+    settle(&mut merger.edits);
+    Ok(merger.edits)
 }
 
 struct Merger<'m> {
@@ -83,6 +114,8 @@ impl<'m> Merger<'m> {
         }
         let mut new = Vec::new();
         let is_root = target == self.document.root();
+        let children = Children::of(target);
+        let mut siblings = Siblings::of(wanted);
         for child in &wanted.children {
             if is_root
                 && child.name == "commandline"
@@ -90,9 +123,10 @@ impl<'m> Merger<'m> {
             {
                 self.commandline(child, &mut new)?;
             } else {
-                self.child(target, child, &mut new)?;
+                self.child(&children, child, &mut siblings, &mut new)?;
             }
         }
+        siblings.place(&mut new);
         if !new.is_empty() {
             self.insert(target, wanted, new)?;
         }
@@ -108,9 +142,12 @@ impl<'m> Merger<'m> {
         for node in elements.filter(Node::is_element) {
             let offset = node.range().start;
             for here in self.patch.here.iter().filter(|here| here.offset == offset) {
-                match &here.element {
-                    Some(element) => self.element(node, &Element::from_tree(element))?,
-                    None => self.remove_node(node),
+                match &here.change {
+                    Change::Merge(element) => self.element(node, &Element::from_tree(element))?,
+                    Change::Unset(names) => {
+                        self.element(node, &Element::unset(node.tag_name().name(), names))?;
+                    }
+                    Change::Remove => self.remove_or_close(node),
                 }
             }
         }
@@ -119,49 +156,95 @@ impl<'m> Merger<'m> {
 
     fn child<'w>(
         &mut self,
-        target: Node<'m, 'm>,
+        children: &Children<'m, 'm>,
         wanted: &'w Element,
-        new: &mut Vec<New<'w>>,
+        siblings: &mut Siblings<'w, 'm>,
+        new: &mut Vec<New<'w, 'm>>,
     ) -> Result<(), MergeError> {
         match wanted.op {
-            Op::Remove | Op::RemoveExisting => return self.remove(target, wanted),
+            Op::Remove | Op::RemoveExisting => return self.remove(children, wanted),
             Op::Append => {
-                let there = target
-                    .children()
-                    .any(|node| element_matches(node, wanted, false));
-                if !there {
-                    new.push(New::Element(wanted));
+                // Of several that are appended each needs one of its own.
+                let there = children.named(wanted).into_iter().find(|node| {
+                    !siblings.appended.contains(node) && element_matches(*node, wanted, false)
+                });
+                siblings.appended.extend(there);
+                match there {
+                    Some(node) => siblings.there(wanted, node),
+                    None => new.push(siblings.new_element(wanted)),
+                }
+                return Ok(());
+            }
+            Op::Default if wanted.at.is_none() => {
+                match children.any(wanted) {
+                    Some(node) => siblings.there(wanted, node),
+                    None => new.push(siblings.new_element(wanted)),
                 }
                 return Ok(());
             }
             Op::Merge | Op::Default | Op::Replace => {}
         }
-        match meant(target, wanted) {
-            Match::None => new.push(New::Element(wanted)),
+        match meant(children, wanted, siblings) {
+            Match::None => new.push(siblings.new_element(wanted)),
             Match::Ambiguous(first, second) => return Err(self.ambiguous(wanted, first, second)),
-            Match::One(node) => match wanted.op {
-                Op::Merge => self.element(node, wanted)?,
-                Op::Replace if !element_matches(node, wanted, true) => {
-                    let text = self.render_in_place(node, wanted);
-                    self.edits.push(Edit::replace(node.range(), text));
+            Match::One(node) => {
+                siblings.there(wanted, node);
+                match wanted.op {
+                    Op::Merge => self.element(node, wanted)?,
+                    Op::Replace if !element_matches(node, wanted, true) => {
+                        let text = self.render_in_place(node, wanted);
+                        self.edits.push(Edit::replace(node.range(), text));
+                    }
+                    _ => {}
                 }
-                _ => {}
-            },
+            }
         }
         Ok(())
     }
 
-    fn attributes(&mut self, target: Node<'m, 'm>, wanted: &Element) -> Result<(), MergeError> {
-        let differs = |attribute: &Attribute| {
-            let have = match &attribute.namespace {
-                Some(uri) => target.attribute((uri.as_str(), attribute.name.as_str())),
-                None => target.attribute(attribute.name.as_str()),
-            };
-            match (have, &attribute.value) {
-                (None, None) => false,
-                (Some(have), Some(want)) => !keys::same(have, want),
-                _ => true,
+    /// Makes the whole definition exactly this. The root's namespace declarations stay.
+    fn replace_root(&mut self, wanted: &Element) -> Result<(), MergeError> {
+        let root = self.document.root();
+        if element_matches(root, wanted, true) {
+            return Ok(());
+        }
+        let surplus = root.attributes().filter(|there| {
+            wanted.attributes.iter().all(|attribute| {
+                attribute.name != there.name()
+                    || attribute.namespace.as_deref() != there.namespace()
+            })
+        });
+        let mut exact = Element {
+            attributes: wanted.attributes.clone(),
+            ..wanted.clone()
+        };
+        exact.attributes.extend(surplus.map(|there| Attribute {
+            namespace: there.namespace().map(str::to_owned),
+            prefix: None,
+            name: there.name().to_owned(),
+            value: None,
+        }));
+        self.attributes(root, &exact)?;
+        let parts = Parts::of(self.text, root);
+        let body = self.render_inside(root, wanted);
+        self.edits.push(match parts.content {
+            Some(content) => Edit::replace(content, body),
+            None => {
+                let name = self.text.get(parts.name.clone()).unwrap_or_default();
+                Edit::replace(
+                    parts.end_of_attributes()..parts.start_tag.end,
+                    format!(">{body}</{name}>"),
+                )
             }
+        });
+        Ok(())
+    }
+
+    fn attributes(&mut self, target: Node<'m, 'm>, wanted: &Element) -> Result<(), MergeError> {
+        let differs = |attribute: &Attribute| match (attribute.find(target), &attribute.value) {
+            (None, None) => false,
+            (Some(have), Some(want)) => !keys::same(have, want),
+            _ => true,
         };
         if !wanted.attributes.iter().any(differs) {
             return Ok(());
@@ -213,8 +296,8 @@ impl<'m> Merger<'m> {
         if uri == "http://www.w3.org/XML/1998/namespace" {
             return Ok(format!("xml:{}", attribute.name));
         }
-        match insert::prefix_in_scope(target, uri) {
-            Some(Some(prefix)) => Ok(format!("{prefix}:{}", attribute.name)),
+        match attribute_prefix(target, uri) {
+            Some(prefix) => Ok(format!("{prefix}:{}", attribute.name)),
             _ => Err(self
                 .error(
                     wanted,
@@ -303,23 +386,39 @@ impl<'m> Merger<'m> {
         pieces.into_iter()
     }
 
-    fn remove(&mut self, target: Node<'m, 'm>, wanted: &Element) -> Result<(), MergeError> {
+    fn remove(&mut self, children: &Children<'m, 'm>, wanted: &Element) -> Result<(), MergeError> {
         let mut any = false;
         let is_meant = |node: &Node<'_, '_>| wanted.at.is_none_or(|at| node.range().start == at);
-        for node in target
-            .children()
-            .filter(|node| is_meant(node) && element_matches(*node, wanted, false))
-        {
-            any = true;
-            self.remove_node(node);
+        for node in children.named(wanted) {
+            if is_meant(&node) && element_matches(node, wanted, false) {
+                any = true;
+                self.remove_node(node);
+            }
         }
         if !any && wanted.op == Op::RemoveExisting {
             let message = format!("there is no such <{}> to remove", wanted.name);
             return Err(self
                 .error(wanted, message)
-                .at(self.document.position(target.range().start)));
+                .at(self.document.position(children.parent().range().start)));
         }
         Ok(())
+    }
+
+    /// Removes an element; a parent that held nothing else becomes `<parent/>`.
+    fn remove_or_close(&mut self, node: Node<'m, 'm>) {
+        let blank =
+            |node: Node<'_, '_>| node.is_text() && node.text().unwrap_or("").trim().is_empty();
+        let parent = node.parent_element().filter(|parent| {
+            *parent != self.document.root()
+                && parent.children().all(|other| other == node || blank(other))
+        });
+        match parent {
+            Some(parent) => {
+                let rest = Parts::of(self.text, parent).end_of_attributes()..parent.range().end;
+                self.edits.push(Edit::replace(rest, "/>".to_owned()));
+            }
+            None => self.remove_node(node),
+        }
     }
 
     fn remove_node(&mut self, node: Node<'m, 'm>) {
@@ -368,15 +467,53 @@ impl<'m> Merger<'m> {
     }
 }
 
-/// The child of `target` that a patch's element speaks of.
-fn meant<'a, 't>(target: Node<'a, 't>, wanted: &Element) -> Match<'a, 't> {
-    let Some(at) = wanted.at else {
-        return keys::find(target, wanted);
-    };
-    let found = target
-        .children()
-        .find(|node| node.range().start == at && wanted.names(*node));
-    found.map_or(Match::None, Match::One)
+/// The child that a patch's element speaks of. Of several alike in the patch, the second means the
+/// second of the document.
+fn meant<'w, 'm>(
+    children: &Children<'m, 'm>,
+    wanted: &'w Element,
+    siblings: &mut Siblings<'w, 'm>,
+) -> Match<'m, 'm> {
+    if let Some(at) = wanted.at {
+        let mut all = children.named(wanted).into_iter();
+        return all
+            .find(|node| node.range().start == at)
+            .map_or(Match::None, Match::One);
+    }
+    let parent = children.parent().tag_name().name();
+    match siblings.ordinal(parent, wanted) {
+        Some(ordinal) => children
+            .meant(wanted)
+            .get(ordinal)
+            .map_or(Match::None, |node| Match::One(*node)),
+        None => children.find(wanted),
+    }
+}
+
+/// A prefix that stands for `uri` at `node`; the default namespace is not one for attributes.
+fn attribute_prefix<'a>(node: Node<'a, '_>, uri: &str) -> Option<&'a str> {
+    node.namespaces()
+        .filter(|namespace| namespace.uri() == uri)
+        .find_map(|namespace| namespace.name())
+}
+
+/// An insertion inside something that goes stands behind it: the element a new one was to follow
+/// may be removed by the same patch, with the rest of its line.
+fn settle(edits: &mut [Edit]) {
+    let gone: Vec<Range<usize>> = edits
+        .iter()
+        .filter(|edit| edit.text.is_empty())
+        .map(|edit| edit.range.clone())
+        .collect();
+    if gone.is_empty() {
+        return;
+    }
+    for edit in edits.iter_mut().filter(|edit| edit.range.is_empty()) {
+        let at = edit.range.start;
+        if let Some(gone) = gone.iter().find(|gone| gone.start < at && at < gone.end) {
+            edit.range = gone.end..gone.end;
+        }
+    }
 }
 
 #[cfg(test)]

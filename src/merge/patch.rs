@@ -1,18 +1,24 @@
-//! A merge patch: a partial `<domain>`, with directives and placeholders resolved.
+//! A merge patch: a partial `<domain>`, and what it says once directives, conditions and
+//! placeholders are resolved.
 
 use std::collections::BTreeMap;
 
 use roxmltree::Node;
 
+use super::condition::Fact;
 use super::error::MergeError;
-use crate::document::{Document, DocumentError};
+use super::resolve::{self, Declared};
 
-/// The namespace of the directives (`patch:op`, `patch:unset`); they never reach a document.
+/// The namespace of the directives (`patch:op`, `patch:unset`, `patch:when`, `<patch:value>`);
+/// they never reach a document.
 pub const DIRECTIVES: &str = "urn:virt-patch:1";
 
 /// What the placeholders of a patch stand for. `None` stands for nothing: an attribute whose
 /// whole value is such a placeholder is left out, and taken out where it stands.
 pub type Values = BTreeMap<String, Option<String>>;
+
+/// What conditions and placeholders may ask of the host, the guest and the settings.
+pub type Facts = BTreeMap<String, Fact>;
 
 /// The text of a merge patch and the values of its placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +27,10 @@ pub struct Patch {
     pub name: String,
     /// The XML.
     pub text: String,
-    /// The values of `${…}`.
+    /// The values of `${…}`: what a pass found out, or what the user set.
     pub values: Values,
+    /// What is known beside them.
+    pub facts: Facts,
     /// Elements that exist only at run time, such as one pin per vCPU, and where they belong.
     pub also: Vec<Addition>,
     /// Changes to single elements of the very document the patch is made for.
@@ -35,8 +43,19 @@ pub struct Patch {
 pub struct Here {
     /// Byte offset of the element.
     pub offset: usize,
-    /// What it is to say; `None`: it goes.
-    pub element: Option<xmltree::Element>,
+    /// What becomes of it.
+    pub change: Change,
+}
+
+/// What becomes of one element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It says what this says.
+    Merge(xmltree::Element),
+    /// It loses these attributes.
+    Unset(&'static [&'static str]),
+    /// It goes; a parent that held nothing else is closed.
+    Remove,
 }
 
 /// An element built in code, as a further part of a patch.
@@ -61,6 +80,7 @@ impl Patch {
             name: name.into(),
             text: text.into(),
             values: Values::new(),
+            facts: Facts::new(),
             also: Vec::new(),
             here: Vec::new(),
         }
@@ -108,46 +128,61 @@ impl Patch {
 
     /// Makes this element of the document say what `element` says.
     pub fn merge_at(&mut self, node: Node<'_, '_>, element: xmltree::Element) {
-        self.here.push(Here {
-            offset: node.range().start,
-            element: Some(element),
-        });
+        self.change_at(node, Change::Merge(element));
+    }
+
+    /// Takes attributes of this element of the document out.
+    pub fn unset_at(&mut self, node: Node<'_, '_>, names: &'static [&'static str]) {
+        self.change_at(node, Change::Unset(names));
     }
 
     /// Takes this element out of the document.
     pub fn remove_at(&mut self, node: Node<'_, '_>) {
-        self.here.push(Here {
-            offset: node.range().start,
-            element: None,
-        });
+        self.change_at(node, Change::Remove);
     }
 
-    /// Parses the patch and resolves its directives and placeholders.
+    fn change_at(&mut self, node: Node<'_, '_>, change: Change) {
+        let offset = node.range().start;
+        self.here.push(Here { offset, change });
+    }
+
+    /// Parses the patch and resolves its directives, conditions and placeholders.
     ///
     /// # Errors
-    /// Not well-formed, not a `<domain>`, an unknown directive or placeholder.
-    pub fn resolve(&self) -> Result<Element, MergeError> {
-        let document = Document::parse_domain(&self.text).map_err(|error| self.malformed(error))?;
-        let mut root = Resolver { patch: self }.element(document.root())?;
-        for addition in &self.also {
-            let mut parent = &mut root;
-            for name in &addition.path {
-                parent = parent.child_or_new(name);
-            }
-            let mut element = Element::from_tree(&addition.element);
-            element.op = addition.op;
-            element.at = addition.at;
-            parent.children.push(element);
-        }
-        Ok(root)
+    /// Not well-formed, an element without a place, an unknown directive, a placeholder without
+    /// a value, or a condition that asks for something unknown.
+    pub fn resolve(&self) -> Result<Wanted, MergeError> {
+        resolve::resolve(self)
     }
 
-    fn malformed(&self, error: DocumentError) -> MergeError {
-        MergeError::Malformed {
-            patch: self.name.clone(),
-            source: error,
-        }
+    /// The placeholders the patch declares with `<patch:value name=… default=…>`.
+    ///
+    /// # Errors
+    /// Not well-formed, or a declaration that is none.
+    pub fn declared(&self) -> Result<Vec<Declared>, MergeError> {
+        resolve::declared(self)
     }
+
+    /// The comment at the head of the patch, which says what it is for.
+    pub fn explanation(&self) -> String {
+        resolve::head_comment(&self.text)
+    }
+
+    /// Whether a placeholder or condition may speak of `name`, or of something below it. A hint
+    /// for gathering facts, which may say yes for nothing.
+    pub fn mentions(&self, name: &str) -> bool {
+        self.text.contains(&format!("${{{name}"))
+            || (self.text.contains(":when") && self.text.contains(name))
+    }
+}
+
+/// What a patch asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The partial `<domain>`.
+    pub root: Element,
+    /// The condition that left nothing of the patch, if one did.
+    pub unmet: Option<String>,
 }
 
 /// What happens where an element of a patch meets a document.
@@ -206,7 +241,7 @@ pub struct Attribute {
 
 impl Op {
     /// The operation that `patch:op` calls by this name.
-    fn named(name: &str) -> Option<Op> {
+    pub(super) fn named(name: &str) -> Option<Op> {
         Some(match name {
             "merge" => Op::Merge,
             "default" => Op::Default,
@@ -220,12 +255,21 @@ impl Op {
 }
 
 impl Attribute {
-    fn unset(name: &str) -> Attribute {
+    /// One that is not to be there.
+    pub(super) fn unset(name: &str) -> Attribute {
         Attribute {
             namespace: None,
             prefix: None,
             name: name.to_owned(),
             value: None,
+        }
+    }
+
+    /// Its value in a document's element.
+    pub fn find<'a>(&self, node: Node<'a, '_>) -> Option<&'a str> {
+        match &self.namespace {
+            Some(uri) => node.attribute((uri.as_str(), self.name.as_str())),
+            None => node.attribute(self.name.as_str()),
         }
     }
 }
@@ -253,7 +297,7 @@ impl Element {
             .filter(|child| !matches!(child.op, Op::Remove | Op::RemoveExisting))
     }
 
-    fn new(name: &str) -> Element {
+    pub(super) fn new(name: &str) -> Element {
         Element {
             namespace: None,
             prefix: None,
@@ -267,16 +311,33 @@ impl Element {
         }
     }
 
-    fn child_or_new(&mut self, name: &str) -> &mut Element {
+    pub(super) fn child_or_new(&mut self, namespace: Option<&str>, name: &str) -> &mut Element {
         let there = self
             .children
             .iter()
-            .position(|child| child.name == name && child.namespace.is_none());
+            .position(|child| child.name == name && child.namespace.as_deref() == namespace);
         let index = there.unwrap_or(self.children.len());
         if there.is_none() {
-            self.children.push(Element::new(name));
+            self.children.push(Element {
+                namespace: namespace.map(str::to_owned),
+                ..Element::new(name)
+            });
         }
         &mut self.children[index]
+    }
+
+    /// An element that takes attributes out and says nothing else.
+    pub(super) fn unset(name: &str, attributes: &[&str]) -> Element {
+        let attribute = |name: &&str| Attribute {
+            namespace: None,
+            prefix: None,
+            name: (*name).to_owned(),
+            value: None,
+        };
+        Element {
+            attributes: attributes.iter().map(attribute).collect(),
+            ..Element::new(name)
+        }
     }
 
     pub(super) fn from_tree(tree: &xmltree::Element) -> Element {
@@ -314,159 +375,4 @@ impl Element {
             && node.tag_name().name() == self.name
             && node.tag_name().namespace() == self.namespace.as_deref()
     }
-}
-
-struct Resolver<'p> {
-    patch: &'p Patch,
-}
-
-impl Resolver<'_> {
-    fn element(&self, node: Node<'_, '_>) -> Result<Element, MergeError> {
-        let offset = node.range().start;
-        let namespace = node.tag_name().namespace();
-        let mut element = Element {
-            namespace: namespace.map(str::to_owned),
-            prefix: namespace
-                .and_then(|uri| node.lookup_prefix(uri))
-                .map(str::to_owned),
-            name: node.tag_name().name().to_owned(),
-            attributes: Vec::new(),
-            text: None,
-            children: Vec::new(),
-            op: Op::Merge,
-            at: None,
-            offset,
-        };
-        for attribute in node.attributes() {
-            if attribute.namespace() == Some(DIRECTIVES) {
-                self.directive(&mut element, attribute.name(), attribute.value())?;
-                continue;
-            }
-            element.attributes.push(Attribute {
-                namespace: attribute.namespace().map(str::to_owned),
-                prefix: attribute
-                    .namespace()
-                    .and_then(|uri| node.lookup_prefix(uri))
-                    .map(str::to_owned),
-                name: attribute.name().to_owned(),
-                value: self.expand(attribute.value(), attribute.range().start)?,
-            });
-        }
-        for child in node.children() {
-            if child.is_element() {
-                element.children.push(self.element(child)?);
-            } else if let Some(text) = child.text().filter(|_| child.is_text())
-                && !text.trim().is_empty()
-            {
-                let text = self.expand(text.trim(), child.range().start)?;
-                element.text = match (element.text.take(), text) {
-                    (Some(before), Some(text)) => Some(before + &text),
-                    (before, text) => before.or(text),
-                };
-            }
-        }
-        if let Some(text) = element
-            .text
-            .as_deref()
-            .filter(|_| !element.children.is_empty())
-        {
-            let text: String = text.chars().take(30).collect();
-            return Err(self.error(
-                offset,
-                format!(
-                    "<{}> holds both elements and the text '{text}'",
-                    element.name
-                ),
-            ));
-        }
-        Ok(element)
-    }
-
-    fn directive(&self, element: &mut Element, name: &str, value: &str) -> Result<(), MergeError> {
-        match name {
-            "op" => {
-                element.op = Op::named(value).ok_or_else(|| self.error(
-                    element.offset,
-                    format!("patch:op='{value}' is unknown; there are merge, default, replace, remove, remove! and append"),
-                ))?;
-            }
-            "unset" => element
-                .attributes
-                .extend(value.split_whitespace().map(Attribute::unset)),
-            _ => {
-                return Err(self.error(
-                    element.offset,
-                    format!(
-                        "the directive patch:{name} is unknown; there are patch:op and patch:unset"
-                    ),
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// `text` with `${name}` and `$$` replaced; `None` when it is one placeholder for nothing.
-    fn expand(&self, text: &str, offset: usize) -> Result<Option<String>, MergeError> {
-        if !text.contains('$') {
-            return Ok(Some(text.to_owned()));
-        }
-        let mut out = String::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('$') {
-            out.push_str(before);
-            if let Some(after) = after.strip_prefix('$') {
-                out.push('$');
-                rest = after;
-                continue;
-            }
-            let Some((name, after)) = after
-                .strip_prefix('{')
-                .and_then(|rest| rest.split_once('}'))
-            else {
-                return Err(self.error(
-                    offset,
-                    format!("a '$' that begins no placeholder in '{text}'; write ${{name}}, or $$ for a dollar sign"),
-                ));
-            };
-            match self.patch.values.get(name) {
-                Some(Some(value)) => out.push_str(value),
-                Some(None) if out.is_empty() && after.is_empty() => return Ok(None),
-                Some(None) => {}
-                None => return Err(self.unknown(name, offset)),
-            }
-            rest = after;
-        }
-        out.push_str(rest);
-        if let Some(bad) = out.chars().find(|c| !is_xml(*c)) {
-            return Err(self.error(
-                offset,
-                format!(
-                    "the value of '{text}' has the character U+{:04X}, which XML cannot hold",
-                    u32::from(bad)
-                ),
-            ));
-        }
-        Ok(Some(out))
-    }
-
-    fn unknown(&self, name: &str, offset: usize) -> MergeError {
-        let known: Vec<&str> = self.patch.values.keys().map(String::as_str).collect();
-        let known = match known.as_slice() {
-            [] => "there are none here".to_owned(),
-            names => format!("there are {}", names.join(", ")),
-        };
-        self.error(
-            offset,
-            format!("the placeholder ${{{name}}} has no value; {known}"),
-        )
-    }
-
-    fn error(&self, offset: usize, message: String) -> MergeError {
-        MergeError::in_patch(self.patch, offset, message)
-    }
-}
-
-/// The characters of XML 1.0.
-fn is_xml(c: char) -> bool {
-    matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }

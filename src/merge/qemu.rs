@@ -2,7 +2,8 @@
 
 use roxmltree::Node;
 
-use super::insert::New;
+use super::insert::{New, Siblings, What};
+use super::keys::{Children, Match};
 use super::options::{self, Identity};
 use super::patch::{Element, Op};
 use super::{MergeError, Merger};
@@ -22,7 +23,7 @@ impl<'m> Merger<'m> {
     pub(super) fn commandline<'w>(
         &mut self,
         patch: &'w Element,
-        new_blocks: &mut Vec<New<'w>>,
+        new_blocks: &mut Vec<New<'w, 'm>>,
     ) -> Result<(), MergeError> {
         let root = self.document.root();
         let have = groups(root);
@@ -32,12 +33,13 @@ impl<'m> Merger<'m> {
         }
         let block = commandlines(root).last();
         for env in patch.children.iter().filter(|child| child.name != "arg") {
-            match commandlines(root)
-                .find(|block| !matches!(super::keys::find(*block, env), super::keys::Match::None))
-            {
-                Some(block) => self.child(block, env, &mut new)?,
+            let there = commandlines(root)
+                .map(Children::of)
+                .find(|block| !matches!(block.find(env), Match::None));
+            match there {
+                Some(block) => self.child(&block, env, &mut Siblings::default(), &mut new)?,
                 None if !matches!(env.op, Op::Remove | Op::RemoveExisting) => {
-                    new.push(New::Element(env));
+                    new.push(What::Element(env).into());
                 }
                 None => {}
             }
@@ -46,7 +48,7 @@ impl<'m> Merger<'m> {
             _ if new.is_empty() => Ok(()),
             Some(block) => self.insert(block, patch, new),
             None => {
-                new_blocks.push(New::Commandline(new));
+                new_blocks.push(What::Commandline(new).into());
                 Ok(())
             }
         }
@@ -83,7 +85,7 @@ impl<'m> Merger<'m> {
         Ok(wanted)
     }
 
-    fn group(&mut self, have: &[Group<'m, 'm>], wanted: &Wanted<'_>, new: &mut Vec<New<'_>>) {
+    fn group(&mut self, have: &[Group<'m, 'm>], wanted: &Wanted<'_>, new: &mut Vec<New<'_, 'm>>) {
         let identity = Identity::of(wanted.option, wanted.value.unwrap_or_default());
         let same: Vec<&Group<'m, 'm>> = have
             .iter()
@@ -93,8 +95,8 @@ impl<'m> Merger<'m> {
             })
             .collect();
         let mut append = || {
-            new.push(New::Arg(format!("-{}", wanted.option)));
-            new.extend(wanted.value.map(|value| New::Arg(value.to_owned())));
+            new.push(What::Arg(format!("-{}", wanted.option)).into());
+            new.extend(wanted.value.map(|value| What::Arg(value.to_owned()).into()));
         };
         match (wanted.op, same.as_slice()) {
             (Op::Remove | Op::RemoveExisting, groups) => {

@@ -10,8 +10,9 @@
 //! **Applies when** the guest is x86_64.
 //! **Chooses** by the host's QEMU firmware descriptors, then the known places of the distributions;
 //! a build of the old one's size first, so that the domain keeps its variables.
-//! **Leaves alone** a loader that exists and is fit, what libvirt 9.2 and later store back for
-//! such a pair, and the domain's own nvram file path unless size or format of the image change.
+//! **Leaves alone** a `firmware='efi'` that rules Secure Boot out (`firmware.style=explicit` makes a
+//! pair of it), a loader that exists and is fit, what libvirt 9.2 and later store back for such a
+//! pair, and the domain's own nvram file path unless size or format of the image change.
 //! **Blocked** when the host has no such build; every place that was looked at is listed.
 //!
 //! ```xml,before
@@ -80,6 +81,12 @@ const SETTINGS: &[Setting] = &[
         values: "darwinudk|none",
         about: "take DarwinUDK's build where it is installed",
         check: |value| one_of(value, &["darwinudk", "none"]),
+    },
+    Setting {
+        key: "firmware.style",
+        values: "keep|explicit",
+        about: "whether a firmware='efi' without Secure Boot stays, or becomes a loader and template",
+        check: |value| one_of(value, &["keep", "explicit"]),
     },
 ];
 
@@ -213,13 +220,19 @@ fn choose(
         )
     });
     let Some((code, size, format)) = old else {
-        if os.firmware == Some("efi") && leaves_it_to_libvirt(os, builds) {
+        let explicit = context.settings.get("firmware.style") == Some("explicit");
+        let fit = os.firmware == Some("efi") && leaves_it_to_libvirt(os, builds);
+        if fit && !explicit {
             return match builds.best(None) {
                 None if context.facts.firmware.is_some() => Err(none_found(builds)),
                 _ => Ok(None),
             };
         }
         let reason = match os.firmware {
+            Some("efi") if fit => "a loader and template of the definition's own were asked for",
+            Some("efi") if os.secure == Some("no") && !os.demands_secure_boot() => {
+                "libvirt 8.6 to 9.1 refuse secure='no' beside firmware='efi'"
+            }
             Some("efi") => "firmware='efi' alone lets libvirt take the Secure Boot build",
             Some(_) => "macOS boots with UEFI, not BIOS",
             None => "no firmware is named, which means BIOS; macOS boots with UEFI",

@@ -71,10 +71,16 @@ pub fn object(source: &str, profile: &str, plan: &Plan, diff: Option<&str>) -> V
     object
 }
 
-/// What libvirt would drop and QEMU refuse in the definition, as sentences with their places.
+/// What libvirt would drop and QEMU refuse in the definition, as sentences with their places, and
+/// what a patch does that is probably not meant.
 pub fn warnings(source: &str, plan: &Plan) -> Vec<String> {
-    plan.problems
+    let problems = plan
+        .problems
         .iter()
-        .map(|problem| format!("{source}:{}: {}", problem.position, problem.message))
-        .collect()
+        .map(|problem| format!("{source}:{}: {}", problem.position, problem.message));
+    let doubts = plan.steps.iter().flat_map(|step| {
+        let named = |warning| format!("{}: {warning}", step.name);
+        step.warnings.iter().map(named)
+    });
+    problems.chain(doubts).collect()
 }

@@ -1,0 +1,608 @@
+//! From a patch's text to what it asks for: directives, conditions, placeholders, fragments.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use roxmltree::{Attribute as TreeAttribute, Node};
+
+use super::condition::{self, ConditionError, Fact, Truth};
+use super::error::MergeError;
+use super::patch::{Attribute, DIRECTIVES, Element, Op, Patch, Wanted};
+use super::source::{self, Source};
+use super::{keys, places};
+use crate::document::{DocumentError, qemu};
+use crate::text;
+
+/// A placeholder of a patch's own: `<patch:value name="tag" default="share">what for</patch:value>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared {
+    /// Its name, as in `${tag}` and `--set tag=…`.
+    pub name: String,
+    /// What it stands for where the user says nothing; without one the user has to.
+    pub default: Option<String>,
+    /// What it is for.
+    pub about: String,
+}
+
+/// See [`Patch::resolve`].
+pub(super) fn resolve(patch: &Patch) -> Result<Wanted, MergeError> {
+    let source = Source::new(&patch.text);
+    let document = source.parse().map_err(|error| malformed(patch, error))?;
+    let mut resolver = Resolver {
+        patch,
+        shift: source.shift,
+        defaults: BTreeMap::new(),
+        unmet: RefCell::new(None),
+    };
+    let top = document.root();
+    let domain = match source.is_wrapped() {
+        true => resolver.only_domain(top)?,
+        false => Some(top),
+    };
+    for declared in resolver.declared_in(domain.unwrap_or(top))? {
+        resolver.defaults.insert(declared.name, declared.default);
+    }
+    let mut root = match domain {
+        Some(domain) => resolver.root(domain)?,
+        None => resolver.fragments(top)?,
+    };
+    for addition in &patch.also {
+        let mut parent = &mut root;
+        for name in &addition.path {
+            parent = parent.child_or_new(None, name);
+        }
+        let mut element = Element::from_tree(&addition.element);
+        element.op = addition.op;
+        element.at = addition.at;
+        parent.children.push(element);
+    }
+    let empty = root.attributes.is_empty() && root.children.is_empty();
+    Ok(Wanted {
+        unmet: resolver.unmet.into_inner().filter(|_| empty),
+        root,
+    })
+}
+
+/// See [`Patch::declared`].
+pub(super) fn declared(patch: &Patch) -> Result<Vec<Declared>, MergeError> {
+    let source = Source::new(&patch.text);
+    let document = source.parse().map_err(|error| malformed(patch, error))?;
+    let resolver = Resolver {
+        patch,
+        shift: source.shift,
+        defaults: BTreeMap::new(),
+        unmet: RefCell::new(None),
+    };
+    let top = document.root();
+    let domain = match source.is_wrapped() {
+        true => resolver.only_domain(top)?,
+        false => None,
+    };
+    resolver.declared_in(domain.unwrap_or(top))
+}
+
+/// See [`Patch::explanation`]. The indentation all lines share is taken off.
+pub(super) fn head_comment(text: &str) -> String {
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let text = match text
+        .strip_prefix("<?xml ")
+        .and_then(|rest| rest.split_once("?>"))
+    {
+        Some((_, rest)) => rest.trim_start(),
+        None => text,
+    };
+    let Some((comment, _)) = text
+        .strip_prefix("<!--")
+        .and_then(|rest| rest.split_once("-->"))
+    else {
+        return String::new();
+    };
+    let lines: Vec<&str> = comment.lines().map(str::trim_end).collect();
+    let indent = |line: &&str| line.len() - line.trim_start().len();
+    // The first line begins behind `<!--`, wherever that stands.
+    let common = lines
+        .iter()
+        .skip(1)
+        .filter(|line| !line.is_empty())
+        .map(indent)
+        .min()
+        .unwrap_or(0);
+    let lines: Vec<&str> = lines
+        .iter()
+        .enumerate()
+        .map(|(number, line)| match number {
+            0 => line.trim_start(),
+            _ => line.get(common..).unwrap_or_default(),
+        })
+        .collect();
+    lines.join("\n").trim().to_owned()
+}
+
+struct Resolver<'p> {
+    patch: &'p Patch,
+    /// Bytes the tree's text has before the patch's.
+    shift: usize,
+    defaults: BTreeMap<String, Option<String>>,
+    /// The last condition that did not hold.
+    unmet: RefCell<Option<String>>,
+}
+
+impl Resolver<'_> {
+    /// The `<domain>` that stands alone in a wrapped text.
+    fn only_domain<'a, 't>(&self, top: Node<'a, 't>) -> Result<Option<Node<'a, 't>>, MergeError> {
+        let is_domain = |node: &Node<'_, '_>| {
+            node.tag_name().name() == "domain" && node.tag_name().namespace().is_none()
+        };
+        let mut others = 0;
+        let mut domain = None;
+        for node in top.children() {
+            self.no_text(node)?;
+            if !node.is_element() {
+                continue;
+            }
+            if !is_domain(&node) {
+                others += 1;
+            } else if domain.replace(node).is_some() {
+                let message = "a second <domain>: a patch has one".to_owned();
+                return Err(self.error(self.offset(node), message));
+            }
+        }
+        match domain {
+            Some(domain) if others > 0 => {
+                let message = "elements beside <domain>: put them into it".to_owned();
+                Err(self.error(self.offset(domain), message))
+            }
+            domain => Ok(domain),
+        }
+    }
+
+    fn root(&self, node: Node<'_, '_>) -> Result<Element, MergeError> {
+        let name = node.tag_name();
+        if name.name() != "domain" || name.namespace().is_some() {
+            let message = format!("the root is <{}>, not <domain>", name.name());
+            return Err(self.error(self.offset(node), message));
+        }
+        match self.element(node)? {
+            Some(root) if !matches!(root.op, Op::Merge | Op::Replace) => Err(self.error(
+                self.offset(node),
+                "the only patch:op <domain> itself can have is replace".to_owned(),
+            )),
+            Some(root) => Ok(root),
+            None => Ok(Element::new("domain")),
+        }
+    }
+
+    /// Puts each fragment where it belongs.
+    fn fragments(&self, top: Node<'_, '_>) -> Result<Element, MergeError> {
+        let mut root = Element::new("domain");
+        for node in top.children().filter(Node::is_element) {
+            if is_directive(node) {
+                continue;
+            }
+            let Some(element) = self.element(node)? else {
+                continue;
+            };
+            let path = places::of(&element)
+                .map_err(|no| self.error(element.offset, no.message).helped(no.help))?;
+            let mut parent = &mut root;
+            for name in path {
+                let namespace = matches!(*name, "commandline" | "override")
+                    .then_some(qemu::NAMESPACE)
+                    .or_else(|| {
+                        (*name == "capabilities" && element.namespace.is_some())
+                            .then_some(qemu::NAMESPACE)
+                    });
+                parent = parent.child_or_new(namespace, name);
+                parent.offset = element.offset;
+            }
+            parent.children.push(element);
+        }
+        fold(&mut root);
+        Ok(root)
+    }
+
+    /// The element with everything in it; `None` when a condition leaves it out.
+    fn element(&self, node: Node<'_, '_>) -> Result<Option<Element>, MergeError> {
+        let offset = self.offset(node);
+        let namespace = node.tag_name().namespace();
+        let mut element = Element {
+            namespace: namespace.map(str::to_owned),
+            prefix: namespace
+                .and_then(|uri| node.lookup_prefix(uri))
+                .map(str::to_owned),
+            offset,
+            ..Element::new(node.tag_name().name())
+        };
+        if let Some(when) = node.attribute_node((DIRECTIVES, "when"))
+            && !self.holds(when)?
+        {
+            return Ok(None);
+        }
+        for attribute in node.attributes() {
+            if attribute.namespace() == Some(DIRECTIVES) {
+                self.directive(&mut element, attribute)?;
+            } else if !source::is_dots(attribute.value()) {
+                element.attributes.push(Attribute {
+                    namespace: attribute.namespace().map(str::to_owned),
+                    prefix: attribute
+                        .namespace()
+                        .and_then(|uri| prefix_of_attribute(node, uri))
+                        .map(str::to_owned),
+                    name: attribute.name().to_owned(),
+                    value: self.expand(attribute.value(), self.at(attribute.range().start))?,
+                });
+            }
+        }
+        let mut left_out = false;
+        for child in node.children() {
+            if child.is_element() && is_directive(child) {
+                self.check_directive(child)?;
+            } else if child.is_element() {
+                match self.element(child)? {
+                    Some(child) => element.children.push(child),
+                    None => left_out = true,
+                }
+            } else if let Some(text) = child.text().filter(|_| child.is_text()) {
+                self.text(&mut element, text, self.at(child.range().start))?;
+            }
+        }
+        if let Some(text) = &element.text
+            && !element.children.is_empty()
+        {
+            let text: String = text.chars().take(30).collect();
+            return Err(self.error(
+                offset,
+                format!(
+                    "<{}> holds both elements and the text '{text}'",
+                    element.name
+                ),
+            ));
+        }
+        fold(&mut element);
+        // What stands only around something that is left out is left out with it.
+        let bare = element.attributes.is_empty()
+            && element.children.is_empty()
+            && element.text.is_none()
+            && element.op == Op::Merge;
+        Ok((!(left_out && bare)).then_some(element))
+    }
+
+    fn text(&self, element: &mut Element, text: &str, offset: usize) -> Result<(), MergeError> {
+        let text = source::without_dots(text);
+        if text.trim().is_empty() {
+            return Ok(());
+        }
+        let text = self.expand(text.trim(), offset)?;
+        element.text = match (element.text.take(), text) {
+            (Some(before), Some(text)) => Some(before + &text),
+            (before, text) => before.or(text),
+        };
+        Ok(())
+    }
+
+    fn directive(
+        &self,
+        element: &mut Element,
+        attribute: TreeAttribute<'_, '_>,
+    ) -> Result<(), MergeError> {
+        let value = attribute.value();
+        match attribute.name() {
+            "op" => {
+                element.op = Op::named(value).ok_or_else(|| {
+                    let message = format!(
+                        "patch:op='{value}' is unknown; there are merge, default, replace, remove, remove! and append"
+                    );
+                    self.error(element.offset, message)
+                })?;
+            }
+            "unset" => element
+                .attributes
+                .extend(value.split_whitespace().map(Attribute::unset)),
+            "when" => {}
+            name => {
+                let message = format!(
+                    "the directive patch:{name} is unknown; there are patch:op, patch:unset and patch:when"
+                );
+                return Err(self.error(element.offset, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// `<patch:value>` stands directly below the root or among the fragments.
+    fn check_directive(&self, node: Node<'_, '_>) -> Result<(), MergeError> {
+        let name = node.tag_name().name();
+        let below_root = node
+            .parent_element()
+            .is_some_and(|parent| parent.tag_name().name() == "domain");
+        let message = match (name, below_root) {
+            ("value", true) => return Ok(()),
+            ("value", false) => "<patch:value> stands directly below <domain>".to_owned(),
+            _ => format!("<patch:{name}> is unknown; there is <patch:value>"),
+        };
+        Err(self.error(self.offset(node), message))
+    }
+
+    fn declared_in(&self, parent: Node<'_, '_>) -> Result<Vec<Declared>, MergeError> {
+        let mut all: Vec<Declared> = Vec::new();
+        for node in parent.children().filter(|node| is_directive(*node)) {
+            let offset = self.offset(node);
+            if node.tag_name().name() != "value" {
+                let message = format!(
+                    "<patch:{}> is unknown; there is <patch:value>",
+                    node.tag_name().name()
+                );
+                return Err(self.error(offset, message));
+            }
+            let name = node.attribute("name").unwrap_or_default();
+            let is_name = name.starts_with(|c: char| c.is_ascii_lowercase())
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            if !is_name {
+                let message = format!(
+                    "'{name}' is no name for a value: lower-case letters, digits and hyphens, as in name='tag'"
+                );
+                return Err(self.error(offset, message));
+            }
+            if all.iter().any(|other| other.name == name) {
+                let message = format!("the value '{name}' is declared twice");
+                return Err(self.error(offset, message));
+            }
+            if let Some(odd) = node
+                .attributes()
+                .find(|attribute| !matches!(attribute.name(), "name" | "default"))
+            {
+                let message = format!(
+                    "<patch:value> has no attribute '{}'; there are name and default",
+                    odd.name()
+                );
+                return Err(self.error(offset, message));
+            }
+            all.push(Declared {
+                name: name.to_owned(),
+                default: node.attribute("default").map(str::to_owned),
+                about: node.text().unwrap_or_default().trim().to_owned(),
+            });
+        }
+        Ok(all)
+    }
+
+    fn holds(&self, when: TreeAttribute<'_, '_>) -> Result<bool, MergeError> {
+        let condition = when.value();
+        let start = self.at(when.range_value().start);
+        // With entities in the text its bytes are not where the value's are.
+        let raw = self.patch.text.get(start..start + condition.len());
+        let place = |offset: usize| match raw == Some(condition) {
+            true => start + offset,
+            false => start,
+        };
+        let truth = condition::evaluate(condition, &|name| {
+            self.fact(name).map_err(|(message, help)| ConditionError {
+                offset: 0,
+                message,
+                help,
+            })
+        });
+        match truth {
+            Ok(Truth::Yes) => Ok(true),
+            Ok(Truth::No) => {
+                self.unmet.replace(Some(condition.to_owned()));
+                Ok(false)
+            }
+            Ok(Truth::Unknown(what)) => Err(MergeError::unknown(self.patch, start, what)),
+            Err(error) => {
+                let merge = self.error(place(error.offset), error.message);
+                Err(match error.help {
+                    Some(help) => merge.helped(help),
+                    None => merge,
+                })
+            }
+        }
+    }
+
+    /// What a name stands for in a condition.
+    fn fact(&self, name: &str) -> Result<Fact, (String, Option<String>)> {
+        if let Some(value) = self.patch.values.get(name) {
+            return Ok(Fact::Is(value.clone().unwrap_or_default()));
+        }
+        match (self.defaults.get(name), self.patch.facts.get(name)) {
+            (Some(Some(default)), _) => Ok(Fact::Is(default.clone())),
+            (Some(None), _) => Ok(Fact::Unset(format!("say it with --set {name}=…"))),
+            (None, Some(fact)) => Ok(fact.clone()),
+            (None, None) => Err(self.unknown_name(name)),
+        }
+    }
+
+    /// `text` with `${name}` and `$$` replaced; `None` when it is one placeholder for nothing.
+    fn expand(&self, text: &str, offset: usize) -> Result<Option<String>, MergeError> {
+        if !text.contains('$') {
+            return Ok(Some(text.to_owned()));
+        }
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('$') {
+            out.push_str(before);
+            if let Some(after) = after.strip_prefix('$') {
+                out.push('$');
+                rest = after;
+                continue;
+            }
+            let Some((name, after)) = after
+                .strip_prefix('{')
+                .and_then(|rest| rest.split_once('}'))
+            else {
+                let message = format!(
+                    "a '$' that begins no placeholder in '{text}'; write ${{name}}, or $$ for a dollar sign"
+                );
+                return Err(self.error(offset, message));
+            };
+            match self.patch.values.get(name) {
+                Some(Some(value)) => out.push_str(value),
+                Some(None) if out.is_empty() && after.is_empty() => return Ok(None),
+                Some(None) => {}
+                None => out.push_str(&self.value(name, offset)?),
+            }
+            rest = after;
+        }
+        out.push_str(rest);
+        if let Some(bad) = out.chars().find(|c| !is_xml(*c)) {
+            let message = format!(
+                "the value of '{text}' has the character U+{:04X}, which XML cannot hold",
+                u32::from(bad)
+            );
+            return Err(self.error(offset, message));
+        }
+        Ok(Some(out))
+    }
+
+    /// The value of a placeholder that nobody gave one: its default, or a fact.
+    fn value(&self, name: &str, offset: usize) -> Result<String, MergeError> {
+        match self.fact(name) {
+            Ok(Fact::Is(value)) => Ok(value),
+            Ok(Fact::Unknown(what)) => Err(MergeError::unknown(self.patch, offset, what)),
+            Ok(Fact::Unset(how)) => Err(self
+                .error(offset, format!("the placeholder ${{{name}}} has no value"))
+                .helped(how)),
+            Err((_, help)) if self.patch.facts.is_empty() => {
+                let known: Vec<&str> = self.patch.values.keys().map(String::as_str).collect();
+                let known = match known.as_slice() {
+                    [] => "there are none here".to_owned(),
+                    names => format!("there are {}", names.join(", ")),
+                };
+                let message = format!("the placeholder ${{{name}}} has no value; {known}");
+                Err(self.error(offset, message).helped_by(help))
+            }
+            Err((_, help)) => {
+                let message = format!("the placeholder ${{{name}}} is unknown");
+                Err(self.error(offset, message).helped_by(help))
+            }
+        }
+    }
+
+    /// For a name nobody knows: what is wrong, and the names there are.
+    fn unknown_name(&self, name: &str) -> (String, Option<String>) {
+        let own = self.defaults.keys().chain(self.patch.values.keys());
+        let all = || {
+            own.clone()
+                .chain(self.patch.facts.keys())
+                .map(String::as_str)
+        };
+        let looks_like_text = name.contains(|c: char| c.is_ascii_uppercase());
+        let help = match text::nearest(name, all()) {
+            Some(nearest) => Some(format!("did you mean '{nearest}'?")),
+            None if looks_like_text => Some(format!("text stands in quotes: '{name}'")),
+            None if self.patch.facts.is_empty() => None,
+            // Settings are many, and 'list settings' has them.
+            None => {
+                let known: Vec<&str> = all()
+                    .filter(|name| !matches!(self.patch.facts.get(*name), Some(Fact::Unset(_))))
+                    .collect();
+                Some(format!("there are {}", text::list(&known)))
+            }
+        };
+        (format!("'{name}' is unknown"), help)
+    }
+
+    /// Text between fragments: dots, or a mistake.
+    fn no_text(&self, node: Node<'_, '_>) -> Result<(), MergeError> {
+        let Some(text) = node.text().filter(|_| node.is_text()) else {
+            return Ok(());
+        };
+        let left = source::without_dots(text);
+        let left = left.trim();
+        if left.is_empty() {
+            return Ok(());
+        }
+        let skipped = text.find(left.split_whitespace().next().unwrap_or_default());
+        let offset = self.at(node.range().start) + skipped.unwrap_or(0);
+        let shown: String = left
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .take(30)
+            .collect();
+        Err(self.error(offset, format!("text where elements are: '{shown}'")))
+    }
+
+    fn offset(&self, node: Node<'_, '_>) -> usize {
+        self.at(node.range().start)
+    }
+
+    fn at(&self, offset: usize) -> usize {
+        offset.saturating_sub(self.shift)
+    }
+
+    fn error(&self, offset: usize, message: String) -> MergeError {
+        MergeError::in_patch(self.patch, offset, message)
+    }
+}
+
+/// Makes one of several children that are one in a definition: two snippets may both have
+/// `<features>` around what they show.
+fn fold(element: &mut Element) {
+    let mut folded: Vec<Element> = Vec::with_capacity(element.children.len());
+    let mut again = false;
+    for child in element.children.drain(..) {
+        let single = child.op == Op::Merge && keys::is_single(&element.name, &child.name);
+        let there = folded.iter_mut().find(|other| {
+            single
+                && other.op == Op::Merge
+                && other.name == child.name
+                && other.namespace == child.namespace
+        });
+        match there {
+            Some(other) => {
+                again = true;
+                other.attributes.extend(child.attributes);
+                other.text = child.text.or(other.text.take());
+                other.children.extend(child.children);
+            }
+            None => folded.push(child),
+        }
+    }
+    element.children = folded;
+    if again {
+        element.children.iter_mut().for_each(|child| {
+            last_attributes(child);
+            fold(child);
+        });
+    }
+}
+
+/// Of two attributes of one name the last one counts.
+fn last_attributes(element: &mut Element) {
+    let mut kept: Vec<Attribute> = Vec::with_capacity(element.attributes.len());
+    for attribute in element.attributes.drain(..) {
+        kept.retain(|other| other.name != attribute.name || other.namespace != attribute.namespace);
+        kept.push(attribute);
+    }
+    element.attributes = kept;
+}
+
+fn is_directive(node: Node<'_, '_>) -> bool {
+    node.is_element() && node.tag_name().namespace() == Some(DIRECTIVES)
+}
+
+/// An attribute has a namespace only by a prefix, which need not be the element's.
+fn prefix_of_attribute<'a>(node: Node<'a, '_>, uri: &str) -> Option<&'a str> {
+    node.namespaces()
+        .filter(|namespace| namespace.uri() == uri)
+        .find_map(|namespace| namespace.name())
+}
+
+fn malformed(patch: &Patch, source: DocumentError) -> MergeError {
+    MergeError::Malformed {
+        patch: patch.name.clone(),
+        source,
+    }
+}
+
+/// The characters of XML 1.0.
+fn is_xml(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+//! Several of one name: which is new, and where it goes; and elements made exactly so.
+
+use super::*;
+
+fn d(body: &str) -> String {
+    format!("<domain xmlns:patch='urn:virt-patch:1'>{body}</domain>")
+}
+
+#[test]
+fn of_several_to_append_each_needs_one_of_its_own() {
+    let hub = "<hub type='usb'/>";
+    let patch = d(&format!(
+        "<devices>{}</devices>",
+        "<hub type='usb' patch:op='append'/>".repeat(2)
+    ));
+    for there in 0..4 {
+        let before = format!("<domain><devices>{}</devices></domain>", hub.repeat(there));
+        let after = format!(
+            "<domain><devices>{}</devices></domain>",
+            hub.repeat(there.max(2))
+        );
+        check(&before, &patch, &after);
+    }
+}
+
+#[test]
+fn a_new_element_stands_where_the_patch_shows_it() {
+    let disk = |name: &str| format!("\n    <disk>\n      <target dev='{name}'/>\n    </disk>");
+    let domain = |names: &[&str], end: &str| {
+        let disks: String = names.iter().map(|name| disk(name)).collect();
+        format!("<domain>\n  <devices>{disks}{end}\n  </devices>\n</domain>")
+    };
+    let balloon = "\n    <memballoon/>";
+    for (patch, after) in [
+        (&["vdb"][..], &["vda", "vdc", "vdb"][..]),
+        (&["vda", "vdb"], &["vda", "vdb", "vdc"]),
+        (&["vdb", "vdc"], &["vda", "vdb", "vdc"]),
+        (&["vdb", "vda"], &["vdb", "vda", "vdc"]),
+        (
+            &["vd0", "vda", "vdb", "vd1"],
+            &["vd0", "vda", "vdb", "vd1", "vdc"],
+        ),
+        (&["vdc", "vdd"], &["vda", "vdc", "vdd"]),
+    ] {
+        check(
+            &domain(&["vda", "vdc"], balloon),
+            &domain(patch, ""),
+            &domain(after, balloon),
+        );
+    }
+    // In a row, with CRLF, and with what belongs to a neighbour.
+    check(
+        "<domain><cpu><feature name='a'/><!-- a --><feature name='c'/></cpu></domain>",
+        "<domain><cpu><feature name='0'/><feature name='a'/></cpu></domain>",
+        "<domain><cpu><feature name='0'/><feature name='a'/><!-- a --><feature name='c'/></cpu></domain>",
+    );
+    check(
+        "<domain>\r\n  <cpu>\r\n    <feature name='a'/> <!-- a -->\r\n    <feature name='c'/>\r\n  </cpu>\r\n</domain>",
+        "<domain><cpu><feature name='a'/><feature name='b'/><feature name='c'/></cpu></domain>",
+        "<domain>\r\n  <cpu>\r\n    <feature name='a'/> <!-- a -->\r\n    <feature name='b'/>\r\n    <feature name='c'/>\r\n  </cpu>\r\n</domain>",
+    );
+    check(
+        "<domain>\r\n  <cpu>\r\n    <feature name='c'/>\r\n  </cpu>\r\n</domain>",
+        "<domain><cpu><feature name='b'/><feature name='c'/></cpu></domain>",
+        "<domain>\r\n  <cpu>\r\n    <feature name='b'/>\r\n    <feature name='c'/>\r\n  </cpu>\r\n</domain>",
+    );
+}
+
+#[test]
+fn of_several_alike_the_second_means_the_second() {
+    let devices = |inside: &str| format!("<domain><devices>{inside}</devices></domain>");
+    let redirdev = "<redirdev bus='usb' type='spicevmc'/>";
+    let two = devices(&redirdev.repeat(2));
+    check(&two, &two, &two);
+    check(&devices(redirdev), &two, &two);
+    check(&devices(""), &two, &two);
+    let boots = |port: &str| {
+        devices(&format!(
+            "{redirdev}<redirdev bus='usb' type='spicevmc'><boot order='{port}'/></redirdev>"
+        ))
+    };
+    check(&boots("1"), &boots("2"), &boots("2"));
+    check(&two, &boots("2"), &boots("2"));
+    // A definition as it was written, into itself as libvirt numbered it.
+    let ports = |index: fn(usize) -> String| {
+        devices(
+            &(0..3)
+                .map(|n| {
+                    format!(
+                        "<controller type='pci' model='pcie-root-port'{}/>",
+                        index(n)
+                    )
+                })
+                .collect::<String>(),
+        )
+    };
+    let numbered = ports(|n| format!(" index='{}'", n + 1));
+    check(&numbered, &ports(|_| String::new()), &numbered);
+    check(
+        "<domain/>",
+        &d("<os><initarg>a</initarg><initarg>b</initarg></os>"),
+        "<domain>\n  <os>\n    <initarg>a</initarg>\n    <initarg>b</initarg>\n  </os>\n</domain>",
+    );
+}
+
+#[test]
+fn sections_that_stand_twice_in_a_patch_are_one() {
+    check(
+        "<domain/>",
+        &d(
+            "<features a='1' b='1'><kvm><hidden state='on'/></kvm></features><features a='2'><acpi/><kvm><hidden state='off'/></kvm></features>",
+        ),
+        "<domain>\n  <features b='1' a='2'>\n    <kvm>\n      <hidden state='off'/>\n    </kvm>\n    <acpi/>\n  </features>\n</domain>",
+    );
+}
+
+#[test]
+fn a_default_is_not_needed_where_there_are_several() {
+    let two = "<domain><devices><serial type='pty'/><serial type='tcp'/></devices></domain>";
+    check(
+        two,
+        &d("<devices><serial type='unix' patch:op='default'/></devices>"),
+        two,
+    );
+}
+
+#[test]
+fn the_neighbour_of_a_new_element_may_go() {
+    check(
+        "<domain>\n  <cpu>\n    <feature name='a'/>  \n  </cpu>\n</domain>",
+        &d("<cpu><feature name='a' patch:op='remove'/><feature name='b'/></cpu>"),
+        "<domain>\n  <cpu>\n    <feature name='b'/>\n  </cpu>\n</domain>",
+    );
+    check(
+        "<domain>\n  <vcpu>1</vcpu>\t\n  <os/>\n</domain>",
+        &d("<vcpu patch:op='remove'/><vcpus><vcpu id='0'/></vcpus>"),
+        "<domain>\n  <vcpus>\n    <vcpu id='0'/>\n  </vcpus>\n  <os/>\n</domain>",
+    );
+}
+
+#[test]
+fn replaced_is_to_the_letter() {
+    check(
+        "<domain><a><address slot='0x0A'/></a></domain>",
+        &d("<a><address patch:op='replace' slot='0xa'/></a>"),
+        "<domain><a><address slot='0xa'/></a></domain>",
+    );
+    let q = "http://libvirt.org/schemas/domain/qemu/1.0";
+    check(
+        &format!(
+            "<domain type=\"kvm\" id='3' xmlns:q=\"{q}\">\n    <!-- c -->\n    <os/>\n</domain>\n"
+        ),
+        &format!(
+            "<domain xmlns:patch='urn:virt-patch:1' xmlns:qemu='{q}' patch:op='replace' type='qemu' x='1'><vcpu>1</vcpu><qemu:commandline><qemu:arg value='-usb'/></qemu:commandline></domain>"
+        ),
+        &format!(
+            "<domain type=\"qemu\" xmlns:q=\"{q}\" x=\"1\">\n    <vcpu>1</vcpu>\n    <q:commandline>\n        <q:arg value=\"-usb\"/>\n    </q:commandline>\n</domain>\n"
+        ),
+    );
+    check(
+        "<domain/>",
+        &format!(
+            "<domain xmlns:patch='urn:virt-patch:1' xmlns:qemu='{q}' patch:op='replace'><qemu:commandline><qemu:arg value='-usb'/></qemu:commandline></domain>"
+        ),
+        &format!(
+            "<domain xmlns:qemu='{q}'>\n  <qemu:commandline>\n    <qemu:arg value='-usb'/>\n  </qemu:commandline>\n</domain>"
+        ),
+    );
+    check(
+        "<domain a='1'><os/></domain>",
+        &d("").replace("<domain ", "<domain patch:op='replace' "),
+        "<domain></domain>",
+    );
+}
+
+#[test]
+fn foreign_namespaces_keep_their_prefixes() {
+    let metadata = |inside: &str| format!("<domain><metadata>{inside}</metadata></domain>");
+    for inside in [
+        "<a:x xmlns:a='urn:a' a:y='1' z='2'><a:b/></a:x>",
+        "<x xmlns='urn:a'><y/><z xmlns=''/></x>",
+        "<a:x xmlns:a='urn:a'><b:y xmlns:b='urn:b'><a:z/></b:y></a:x>",
+        "<a:x xmlns:a='urn:a'><z xml:lang='en'>t</z></a:x>",
+    ] {
+        check(&metadata(""), &metadata(inside), &metadata(inside));
+    }
+    // What the document declares already is used, under its own prefix.
+    check(
+        "<domain xmlns:mine='urn:a'><metadata/></domain>",
+        &metadata("<a:x xmlns:a='urn:a' a:y='1'/>"),
+        "<domain xmlns:mine='urn:a'><metadata><mine:x mine:y='1'/></metadata></domain>",
+    );
+    // Attributes have no default namespace.
+    check(
+        "<domain><metadata xmlns='urn:a'/></domain>",
+        "<domain><metadata xmlns='urn:a' xmlns:p='urn:a'><p:x p:y='1'/></metadata></domain>",
+        "<domain><metadata xmlns='urn:a'><x xmlns:p='urn:a' p:y='1'/></metadata></domain>",
+    );
+}
+
+#[test]
+fn many_are_found_as_few_are() {
+    let pins = |cpus: fn(usize) -> usize| -> String {
+        (0..300)
+            .map(|n| format!("\n    <vcpupin vcpu='{n}' cpuset='{}'/>", cpus(n)))
+            .collect()
+    };
+    let domain = |pins: String| format!("<domain>\n  <cputune>{pins}\n  </cputune>\n</domain>");
+    check(
+        &domain(pins(|n| n)),
+        &domain(pins(|n| n + 1)),
+        &domain(pins(|n| n + 1)),
+    );
+    let error = refused(
+        &domain(pins(|n| n / 2).replace("vcpu='299'", "vcpu='298'")),
+        &domain(pins(|n| n + 1)),
+    );
+    assert_eq!(
+        error,
+        "<vcpupin> could be the one in line 301 or in line 302; say which with vcpu= (line 301 of the definition)"
+    );
+}

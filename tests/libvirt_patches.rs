@@ -1,0 +1,180 @@
+//! Every shipped patch against a real libvirt: what it makes of a new machine is defined, and what
+//! libvirt stores satisfies it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "common/daemon.rs"]
+mod daemon;
+
+use std::process::{Command, ExitCode};
+
+use daemon::Daemon;
+use virt_patch::patches::SHIPPED;
+
+fn main() -> ExitCode {
+    daemon::main(tests![
+        every_patch_is_defined_and_satisfied,
+        all_patches_together_are_defined_and_satisfied,
+        a_share_is_added_to_a_domain_that_has_one,
+        graphics_that_listen_stop_doing_so,
+        a_processor_model_makes_way_for_the_hosts,
+    ])
+}
+
+/// virt-manager's default machine, for hosts without hardware virtualization.
+fn new_machine(name: &str, machine: &str) -> String {
+    let template = virt_patch(&["template"], None);
+    template
+        .replace("<domain type=\"kvm\">", "<domain type=\"qemu\">")
+        .replace("mode=\"host-passthrough\"", "mode=\"maximum\"")
+        .replace("machine=\"q35\"", &format!("machine=\"{machine}\""))
+        .replace("<name>vm</name>", &format!("<name>{name}</name>"))
+}
+
+/// A machine of the old kind, of which libvirt makes all devices itself.
+fn old_machine(name: &str) -> String {
+    format!(
+        "<domain type='qemu'><name>{name}</name><memory unit='MiB'>64</memory><os><type arch='x86_64' machine='pc'>hvm</type></os><devices><graphics type='spice' autoport='yes' passwd='secret'/></devices></domain>"
+    )
+}
+
+/// The values of patches that have to be told something.
+fn values(patch: &str) -> Vec<String> {
+    match patch {
+        "virtiofs" => vec!["--set".to_owned(), "virtiofs.source=/srv".to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+fn virt_patch(arguments: &[&str], input: Option<&str>) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_virt-patch"));
+    command.args(arguments);
+    let input_file = tempfile::NamedTempFile::new().unwrap();
+    if let Some(input) = input {
+        std::fs::write(&input_file, input).unwrap();
+        command.stdin(input_file.reopen().unwrap());
+    }
+    let output = daemon::output_of(&mut command);
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn render(patches: &[&str], input: &str) -> String {
+    let mut arguments = vec!["render".to_owned(), "--pass".to_owned(), String::new()];
+    for patch in patches {
+        arguments.extend(["--patch".to_owned(), (*patch).to_owned()]);
+        arguments.extend(values(patch));
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    virt_patch(&arguments, Some(input))
+}
+
+/// Defines what the patches make of a definition, and what they make of that; returns the latter.
+fn defined(libvirt: &Daemon, name: &str, patches: &[&str], definition: &str) -> String {
+    let patched = render(patches, definition);
+    assert_eq!(render(patches, &patched), patched, "{name}: not idempotent");
+    libvirt.define(&patched);
+    let stored = libvirt.definition(name);
+    assert_eq!(
+        render(patches, &stored),
+        stored,
+        "{name}: libvirt stores something else"
+    );
+    stored
+}
+
+/// All patches; without an emulated TPM on the machine libvirt would define none, so there that
+/// one is left out, except in CI.
+fn patches() -> Vec<&'static str> {
+    let swtpm = Command::new("swtpm_setup")
+        .arg("--version")
+        .output()
+        .is_ok();
+    let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
+    SHIPPED
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| swtpm || in_ci || *name != "tpm")
+        .collect()
+}
+
+fn every_patch_is_defined_and_satisfied(libvirt: &Daemon) {
+    for patch in patches() {
+        let name = format!("one-{patch}");
+        defined(libvirt, &name, &[patch], &new_machine(&name, "q35"));
+        // Once more into what libvirt made of the machine without it.
+        let name = format!("old-{patch}");
+        libvirt.define(&old_machine(&name));
+        let old = libvirt.definition(&name);
+        defined(libvirt, &name, &[patch], &old);
+    }
+}
+
+fn all_patches_together_are_defined_and_satisfied(libvirt: &Daemon) {
+    let stored = defined(libvirt, "all", &patches(), &new_machine("all", "q35"));
+    for there in [
+        "<access mode='shared'/>",
+        "<hidden state='on'/>",
+        "<target dir='share'/>",
+        "<memballoon model='none'/>",
+        "<target type='virtio' name='org.qemu.guest_agent.0'/>",
+    ] {
+        assert!(stored.contains(there), "{there} is not in\n{stored}");
+    }
+}
+
+fn a_share_is_added_to_a_domain_that_has_one(libvirt: &Daemon) {
+    let first = defined(
+        libvirt,
+        "shares",
+        &["virtiofs"],
+        &new_machine("shares", "q35"),
+    );
+    let second = virt_patch(
+        &[
+            "render",
+            "--pass=",
+            "--patch=virtiofs",
+            "--set=source=/usr",
+            "--set=tag=usr",
+        ],
+        Some(&first),
+    );
+    libvirt.define(&second);
+    let stored = libvirt.definition("shares");
+    for there in ["<target dir='share'/>", "<target dir='usr'/>"] {
+        assert!(stored.contains(there), "{there} is not in\n{stored}");
+    }
+}
+
+fn graphics_that_listen_stop_doing_so(libvirt: &Daemon) {
+    let template = new_machine("listen", "q35");
+    let domain = template.replace(
+        "<graphics type=\"spice\" port=\"-1\" tlsPort=\"-1\" autoport=\"yes\">",
+        "<graphics type='spice' port='5901' listen='0.0.0.0'><listen type='address' address='0.0.0.0'/>",
+    );
+    assert_ne!(domain, template);
+    let stored = defined(libvirt, "listen", &["spice-no-listen"], &domain);
+    assert!(stored.contains("<listen type='none'/>"), "{stored}");
+    assert!(!stored.contains("0.0.0.0"), "{stored}");
+    assert!(stored.contains("<image compression='off'/>"), "{stored}");
+}
+
+fn a_processor_model_makes_way_for_the_hosts(libvirt: &Daemon) {
+    let domain = new_machine("cpu", "q35").replace(
+        "<cpu mode=\"maximum\"/>",
+        "<cpu mode='custom' match='exact'><model fallback='forbid'>Penryn</model><vendor>Intel</vendor><topology sockets='1' cores='2' threads='1'/><feature policy='require' name='vmx'/></cpu>",
+    );
+    let stored = defined(libvirt, "cpu", &["native-cpu"], &domain);
+    assert!(stored.contains("<cpu mode='maximum'"), "{stored}");
+    assert!(!stored.contains("Penryn"), "{stored}");
+    assert!(stored.contains("name='vmx'"), "{stored}");
+}
