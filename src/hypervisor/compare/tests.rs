@@ -157,6 +157,21 @@ fn what_libvirt_drops_in_silence() {
 fn what_is_no_loss() {
     check(&[
         (
+            "<devices><console type='pty'><target type='virtio' port='0'/></console></devices>",
+            "<devices><console type='pty'><target type='virtio' port='1'/></console></devices>",
+            &[],
+        ),
+        (
+            "<devices><channel type='unix'><source mode='bind'/><target type='virtio' name='a'/></channel></devices>",
+            "<devices><channel type='unix'><target type='virtio' name='a'/></channel></devices>",
+            &[],
+        ),
+        (
+            "<devices><channel type='unix'><source mode='bind' path='/run/a'/><target type='virtio' name='a'/></channel></devices>",
+            "<devices><channel type='unix'><target type='virtio' name='a'/></channel></devices>",
+            &["<source mode='bind' path='/run/a'> is missing"],
+        ),
+        (
             "<cputune><vcpusched vcpus='0-1' scheduler='fifo' priority='1'/></cputune>",
             "<cputune><vcpusched vcpus='0' scheduler='fifo' priority='1'/>\
              <vcpusched vcpus='1' scheduler='fifo' priority='1'/></cputune>",
