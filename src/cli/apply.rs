@@ -152,7 +152,11 @@ impl Target {
         let name = self.name();
         if !args.json {
             self.show_diff(&plan, &uri, world)?;
-            show::summary(&definition.name, &plan, &mut world.out);
+            match self.info.is_some() || plan.changed() {
+                true => show::summary(&definition.name, &plan, &mut world.out),
+                // As it is, but it is not there yet.
+                false => show::warnings(&definition.name, &plan, &mut world.out),
+            }
         }
         let blocked: Vec<_> = plan.blocked().collect();
         if !blocked.is_empty() {
