@@ -382,7 +382,8 @@ fn unsatisfied(
     let context = Context {
         facts,
         settings: &job.settings,
-        template: false,
+        // What the passes for a new machine ensured is still theirs to judge.
+        template: definition.template,
     };
     let again = match pipeline::run(stored, job.steps(definition), &context) {
         Ok(again) => again,
