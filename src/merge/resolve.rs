@@ -46,6 +46,7 @@ pub(super) fn resolve(patch: &Patch) -> Result<Wanted, MergeError> {
         Some(domain) => resolver.root(domain)?,
         None => resolver.fragments(top)?,
     };
+    fold(&mut root);
     for addition in &patch.also {
         let mut parent = &mut root;
         for name in &addition.path {
@@ -197,7 +198,6 @@ impl Resolver<'_> {
             }
             parent.children.push(element);
         }
-        fold(&mut root);
         Ok(root)
     }
 
@@ -258,7 +258,6 @@ impl Resolver<'_> {
                 ),
             ));
         }
-        fold(&mut element);
         // What stands only around something that is left out is left out with it.
         let bare = element.attributes.is_empty()
             && element.children.is_empty()
@@ -540,10 +539,12 @@ impl Resolver<'_> {
 }
 
 /// Makes one of several children that are one in a definition: two snippets may both have
-/// `<features>` around what they show.
+/// `<features>` around what they show. What is to be exactly so is left as it is.
 fn fold(element: &mut Element) {
+    if element.op != Op::Merge {
+        return;
+    }
     let mut folded: Vec<Element> = Vec::with_capacity(element.children.len());
-    let mut again = false;
     for child in element.children.drain(..) {
         let single = child.op == Op::Merge && keys::is_single(&element.name, &child.name);
         let there = folded.iter_mut().find(|other| {
@@ -554,8 +555,8 @@ fn fold(element: &mut Element) {
         });
         match there {
             Some(other) => {
-                again = true;
                 other.attributes.extend(child.attributes);
+                last_attributes(other);
                 other.text = child.text.or(other.text.take());
                 other.children.extend(child.children);
             }
@@ -563,12 +564,7 @@ fn fold(element: &mut Element) {
         }
     }
     element.children = folded;
-    if again {
-        element.children.iter_mut().for_each(|child| {
-            last_attributes(child);
-            fold(child);
-        });
-    }
+    element.children.iter_mut().for_each(fold);
 }
 
 /// Of two attributes of one name the last one counts.
