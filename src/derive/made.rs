@@ -148,6 +148,16 @@ impl Made {
         }
     }
 
+    /// The names of what is replaced as a whole.
+    pub(super) fn replaced(&self, out: &mut Vec<String>) {
+        if self.op == Op::Replace && self.name != "arg" {
+            out.push(self.name.clone());
+        }
+        for child in &self.children {
+            child.replaced(out);
+        }
+    }
+
     /// The origins of what is to go.
     pub(super) fn removals(&self, out: &mut Vec<usize>) {
         if matches!(self.op, Op::Remove) {
@@ -167,7 +177,7 @@ impl Made {
     }
 
     /// The text of the patch with this root.
-    pub(super) fn write(&self, comment: &str) -> String {
+    pub(super) fn write(&self) -> String {
         let mut prefixes = Prefixes::default();
         prefixes.collect(self);
         let mut tree = self.tree(&mut prefixes);
@@ -196,7 +206,7 @@ impl Made {
         // Writing to memory does not fail.
         let _ = tree.write_with_config(&mut out, config);
         let body = String::from_utf8(out).unwrap_or_default();
-        format!("{comment}{body}\n")
+        format!("{body}\n")
     }
 
     fn tree(&self, prefixes: &mut Prefixes) -> xmltree::Element {

@@ -33,6 +33,8 @@ pub struct Derived {
     pub empty: bool,
     /// It speaks of an interface by its MAC address, so it fits this domain only.
     pub by_mac: bool,
+    /// Names of elements that are replaced as a whole although not everything in them is recorded.
+    pub replaced: Vec<String>,
 }
 
 /// Why there is no patch.
@@ -146,7 +148,7 @@ impl<'w> Work<'w> {
 
     /// The elements of the new definition that the patch does not bring about, by where they begin.
     fn faults(&self, proposal: &Made) -> Vec<usize> {
-        let patch = Patch::new("derived", proposal.write(""));
+        let patch = Patch::new("derived", proposal.write());
         let merged = match merge::merged(self.old, &patch) {
             Ok(merged) => merged,
             Err(error) => return vec![self.blame(proposal, &patch, &error)],
@@ -225,8 +227,13 @@ impl<'w> Work<'w> {
         let empty = proposal.children.is_empty()
             && proposal.attributes.is_empty()
             && proposal.op == merge::Op::Merge;
-        let patch = proposal.write("");
+        let patch = proposal.write();
+        let mut replaced = Vec::new();
+        if *self.keep != Keep::ALL {
+            proposal.replaced(&mut replaced);
+        }
         Derived {
+            replaced,
             by_mac: !self.keep.mac && patch.contains("<mac "),
             patch,
             empty,
