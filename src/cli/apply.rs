@@ -46,6 +46,7 @@ pub(crate) fn run(args: &ApplyArgs, world: &mut World<'_>) -> anyhow::Result<Exi
     confirm::guard_signals()?;
     let connection = world.open(Mode::ReadWrite)?;
     for name in names {
+        confirm::next();
         let applied = Target::of(&name, args, &*connection, world)
             .and_then(|target| target.apply(args, &job, &*connection, world));
         worst = worst.max(super::check::or_report(applied, world));
@@ -151,7 +152,11 @@ impl Target {
         let name = self.name();
         if !args.json {
             self.show_diff(&plan, &uri, world)?;
-            show::summary(&definition.name, &plan, &mut world.out);
+            match self.info.is_some() || plan.changed() {
+                true => show::summary(&definition.name, &plan, &mut world.out),
+                // As it is, but it is not there yet.
+                false => show::warnings(&definition.name, &plan, &mut world.out),
+            }
         }
         let blocked: Vec<_> = plan.blocked().collect();
         if !blocked.is_empty() {
@@ -382,7 +387,8 @@ fn unsatisfied(
     let context = Context {
         facts,
         settings: &job.settings,
-        template: false,
+        // What completes a new machine says nothing of an existing one.
+        template: definition.template,
     };
     let again = match pipeline::run(stored, job.steps(definition), &context) {
         Ok(again) => again,

@@ -38,6 +38,7 @@ mod build;
 mod nvram;
 mod os;
 
+use super::elements::element;
 use super::settings::{Setting, Settings, absolute_path, one_of};
 use super::{Context, Ensure, Needs, Outcome, Pass, guest};
 use crate::document::Document;
@@ -512,6 +513,7 @@ fn explicit(os: &Os<'_>, builds: &Builds<'_>, choice: &Choice) -> Patch {
             "loader-format",
             format(os.loader_format, choice.code_format),
         )
+        .with_option("nvram", None::<&str>)
         .with_option("nvram-format", format(os.nvram_format, choice.vars_format))
         .with_option("template-format", template_format)
         .with_option("secure", os.secure.filter(|secure| *secure == "no"))
@@ -522,14 +524,19 @@ fn explicit(os: &Os<'_>, builds: &Builds<'_>, choice: &Choice) -> Patch {
 }
 
 fn with_nvram(mut patch: Patch, os: &Os<'_>, path: &str) -> Patch {
-    let mut nvram = xmltree::Element::new("nvram");
     if os.nvram_in_source {
-        let mut source = xmltree::Element::new("source");
-        source.attributes.insert("file".to_owned(), path.to_owned());
-        nvram.children.push(xmltree::XMLNode::Element(source));
-    } else {
-        nvram.children.push(xmltree::XMLNode::Text(path.to_owned()));
+        patch.add(
+            &["os", "nvram"],
+            Op::Merge,
+            element("source", &[("file", path)]),
+        );
+        return patch;
     }
+    if patch.values.contains_key("nvram") {
+        return patch.with("nvram", path);
+    }
+    let mut nvram = element("nvram", &[]);
+    nvram.children.push(xmltree::XMLNode::Text(path.to_owned()));
     patch.add(&["os"], Op::Merge, nvram);
     patch
 }

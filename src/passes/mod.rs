@@ -218,9 +218,10 @@ pub const PASSES: &[Pass] = &[
     smbios::PASS,
     watchdog::PASS,
     memballoon::PASS,
+    // Before usb-input, whose devices are to stay on USB.
+    virtio::PASS,
     // After everything that changes USB controllers.
     usb_input::PASS,
-    virtio::PASS,
     // Last: its -cpu hides <cpu>, and it notes what the passes before put there in vain.
     cpu_override::PASS,
 ];

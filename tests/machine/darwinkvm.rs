@@ -35,6 +35,15 @@ const OURS: &[&str] = &[
     "-cpu Cascadelake-Server,vendor=GenuineIntel,+topoext",
     // Native, so that libvirt knows of it; virt-manager's template has the tablet.
     "devices/input[keyboard,usb]",
+    // Guests without a board record freeze at the second boot stage.
+    "-smbios type=2",
+    // What its pages then have the user do by hand, for the newest macOS of the model.
+    "devices/controller@index=0",
+    "devices/controller@model=qemu-xhci",
+    "devices/controller@ports=15",
+    "devices/graphics/listen@type=none",
+    "devices/interface/model@type=virtio",
+    "devices/video/model@type=virtio",
     // As many as macOS boots with and the host can spare.
     "vcpu=16",
     "cpu/topology@cores=8",
