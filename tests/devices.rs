@@ -5,8 +5,8 @@
 #[path = "common/table.rs"]
 mod table;
 
-use table::{devices, given};
-use virt_patch::host::{Device, FileFact, Version};
+use table::{devices, given, host};
+use virt_patch::host::{Device, FileFact, ImageFormat, Version};
 
 /// Devices, one on each line, with the indentation they have in a definition.
 fn lines(devices: &str) -> String {
@@ -571,4 +571,47 @@ fn a_keyboard_and_a_mouse() {
     devices("").run("evdev").unchanged().says(
         "not-applicable: no device was named; --set evdev.keyboard=NAME and --set evdev.mouse=NAME do (ls /dev/input/by-id)",
     );
+}
+
+#[test]
+fn the_example_of_each_pass_is_what_it_does() {
+    for (pass, settings) in [
+        ("disk", "disk.paths=/images/OpenCore.qcow2"),
+        ("nic", ""),
+        ("usb", ""),
+        ("display", ""),
+        ("gpu", "gpu.devices=01:00.0,01:00.1"),
+        (
+            "evdev",
+            "evdev.keyboard=usb-Keyboard-event-kbd evdev.mouse=usb-Mouse-event-mouse",
+        ),
+        ("smbios", ""),
+        ("fake-core-count", ""),
+        ("pinning", ""),
+        ("iothread", ""),
+    ] {
+        let source = virt_patch::passes::find(pass).unwrap().source;
+        let explanation = virt_patch::passes::explanation(source);
+        let block = |which: &str| {
+            let (_, rest) = explanation
+                .split_once(&format!("```xml,{which}\n"))
+                .unwrap();
+            let (block, _) = rest.split_once("```").unwrap();
+            block
+                .lines()
+                .map(|line| format!("  {line}\n"))
+                .collect::<String>()
+        };
+        let domain = |inside: &str| {
+            format!(
+                "<domain xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>\n{inside}</domain>\n"
+            )
+        };
+        given(&domain(&block("before")))
+            .on(&host("0,8 1,9 2,10 3,11 4,12 5,13 6,14 7,15"))
+            .image("/images/OpenCore.qcow2", Some(ImageFormat::Qcow2))
+            .set(settings)
+            .run(pass)
+            .becomes(&domain(&block("after")));
+    }
 }

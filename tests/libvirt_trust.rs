@@ -370,8 +370,7 @@ fn an_import_that_libvirt_does_not_store_is_gone_again(libvirt: &Daemon) {
 fn a_template_without_virtualization_on_the_host(libvirt: &Daemon) {
     let user = User::new();
     let template = ["apply", "--template", "--name", "new", "-p", "macpro7,1"];
-    let for_kvm = ["--skip", "domain-type", "--yes"];
-    user.run(&[&template[..], &for_kvm].concat())
+    user.run(&[&template[..], &["--skip", "domain-type", "--yes"]].concat())
         .exits(2)
         .says("cannot define 'new'")
         .says("does not support virt type 'kvm'")

@@ -46,6 +46,7 @@ pub(crate) fn run(args: &ApplyArgs, world: &mut World<'_>) -> anyhow::Result<Exi
     confirm::guard_signals()?;
     let connection = world.open(Mode::ReadWrite)?;
     for name in names {
+        confirm::next();
         let applied = Target::of(&name, args, &*connection, world)
             .and_then(|target| target.apply(args, &job, &*connection, world));
         worst = worst.max(super::check::or_report(applied, world));
@@ -151,7 +152,11 @@ impl Target {
         let name = self.name();
         if !args.json {
             self.show_diff(&plan, &uri, world)?;
-            show::summary(&definition.name, &plan, &mut world.out);
+            match self.info.is_some() || plan.changed() {
+                true => show::summary(&definition.name, &plan, &mut world.out),
+                // As it is, but it is not there yet.
+                false => show::warnings(&definition.name, &plan, &mut world.out),
+            }
         }
         let blocked: Vec<_> = plan.blocked().collect();
         if !blocked.is_empty() {
@@ -393,7 +398,12 @@ fn unsatisfied(
         .iter()
         .zip(&again.steps)
         .filter(|(first, _)| first.verdict == Verdict::Changed)
-        .filter(|(_, second)| second.verdict != Verdict::Satisfied)
+        // What a new machine alone is given (name, memory) is nothing a pass says of one that is there.
+        .filter(|(_, second)| match second.verdict {
+            Verdict::Satisfied => false,
+            Verdict::NotApplicable => !definition.template,
+            Verdict::Changed | Verdict::Blocked => true,
+        })
         .map(|(_, second)| {
             format!(
                 "'{}' is {} afterwards: {}",

@@ -15,10 +15,14 @@
 //!
 //! ```xml,before
 //! <os>
+//!   <type arch='x86_64' machine='q35'>hvm</type>
 //!   <boot dev='hd'/>
 //! </os>
 //! ```
 //! ```xml,after
+//! <os>
+//!   <type arch='x86_64' machine='q35'>hvm</type>
+//! </os>
 //! <devices>
 //!   <disk type='file' device='disk'>
 //!     <driver name='qemu' type='qcow2' cache='none' discard='unmap'/>

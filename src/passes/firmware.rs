@@ -38,7 +38,6 @@ mod build;
 mod nvram;
 mod os;
 
-use super::elements::element;
 use super::settings::{Setting, Settings, absolute_path, one_of};
 use super::{Context, Ensure, Needs, Outcome, Pass, guest};
 use crate::document::Document;
@@ -165,14 +164,20 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     let stored_by_libvirt = choice.reason.is_empty() && os.firmware == Some("efi");
     let patch = if stored_by_libvirt {
         // All of it has to change together, or nothing but the path of the nvram file.
-        Patch::new("firmware", "<domain/>")
+        let path_only = "<domain><os><nvram>${nvram}</nvram></os></domain>";
+        Patch::new(
+            "firmware",
+            if nvram.is_some() {
+                path_only
+            } else {
+                "<domain/>"
+            },
+        )
     } else {
         explicit(&os, &builds, &choice)
     };
-    let patch = match &nvram {
-        Some(nvram) => with_nvram(patch, &os, &nvram.path),
-        None => patch,
-    };
+    let new_path = nvram.as_ref().map(|nvram| nvram.path.as_str());
+    let patch = with_nvram(patch, &os, new_path);
     let satisfied = format!("{} and its template exist and are fit", choice.code);
     let reason = match reasons.as_slice() {
         [] => "the pair is right, and is written the way every libvirt takes it".to_owned(),
@@ -472,7 +477,6 @@ fn explicit(os: &Os<'_>, builds: &Builds<'_>, choice: &Choice) -> Patch {
             "loader-format",
             format(os.loader_format, choice.code_format),
         )
-        .with_option("nvram", None::<&str>)
         .with_option("nvram-format", format(os.nvram_format, choice.vars_format))
         .with_option("template-format", template_format)
         .with_option("secure", os.secure.filter(|secure| *secure == "no"))
@@ -482,20 +486,16 @@ fn explicit(os: &Os<'_>, builds: &Builds<'_>, choice: &Choice) -> Patch {
         )
 }
 
-fn with_nvram(mut patch: Patch, os: &Os<'_>, path: &str) -> Patch {
-    if os.nvram_in_source {
-        patch.add(
-            &["os", "nvram"],
-            Op::Merge,
-            element("source", &[("file", path)]),
-        );
-        return patch;
+/// The patch with the path of the nvram file, when that changes.
+fn with_nvram(patch: Patch, os: &Os<'_>, path: Option<&str>) -> Patch {
+    match path {
+        Some(path) if os.nvram_in_source => {
+            let mut source = xmltree::Element::new("source");
+            source.attributes.insert("file".to_owned(), path.to_owned());
+            let mut patch = patch.with_option("nvram", None::<String>);
+            patch.add(&["os", "nvram"], Op::Merge, source);
+            patch
+        }
+        path => patch.with_option("nvram", path),
     }
-    if patch.values.contains_key("nvram") {
-        return patch.with("nvram", path);
-    }
-    let mut nvram = element("nvram", &[]);
-    nvram.children.push(xmltree::XMLNode::Text(path.to_owned()));
-    patch.add(&["os"], Op::Merge, nvram);
-    patch
 }

@@ -12,12 +12,18 @@
 //! **Applies when** an address is named.
 //!
 //! ```xml,before
+//! <os>
+//!   <type arch='x86_64' machine='q35'>hvm</type>
+//! </os>
 //! <devices>
 //!   <controller type='pci' index='0' model='pcie-root'/>
 //!   <controller type='pci' index='1' model='pcie-root-port'/>
 //! </devices>
 //! ```
 //! ```xml,after
+//! <os>
+//!   <type arch='x86_64' machine='q35'>hvm</type>
+//! </os>
 //! <devices>
 //!   <controller type='pci' index='0' model='pcie-root'/>
 //!   <controller type='pci' index='1' model='pcie-root-port'/>

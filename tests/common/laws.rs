@@ -48,11 +48,27 @@ pub fn jobs() -> Vec<(String, Job)> {
                 };
                 let whole = passes::PASSES.iter().filter(|pass| listed(pass.name));
                 job.steps = whole.map(Step::Pass).collect();
+                job = devices(job, index);
             }
             job.template = index % 6 == 4;
             (format!("{profile} on '{host}', style {style:?}"), job)
         })
         .collect()
+}
+
+/// Asks for everything that only runs when it is asked for.
+fn devices(job: Job, index: usize) -> Job {
+    let release = ["tahoe", "10.15", "mojave"][index % 3];
+    let display = ["keep", "remove"][index % 2];
+    job.set("macos", release)
+        .set("disk.paths", "/images/OpenCore.qcow2,/images/mac.qcow2")
+        .set("disk.format", "qcow2")
+        .set("nic.root-bus", "yes")
+        .set("gpu.devices", "0000:01:00.0,0000:01:00.1,0000:02:00.0")
+        .set("gpu.virtual-display", display)
+        .set("evdev.keyboard", "usb-K-event-kbd")
+        .set("evdev.mouse", "usb-M-event-mouse")
+        .set("fake-core-count.vcpus", "6")
 }
 
 /// Without a step the bytes come back, whatever their encoding.
