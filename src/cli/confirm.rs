@@ -31,7 +31,11 @@ pub(crate) fn guard_signals() -> anyhow::Result<()> {
             }
             WRITTEN => {}
             _ => {
-                let more = if WROTE.load(Ordering::SeqCst) { " more" } else { "" };
+                let more = if WROTE.load(Ordering::SeqCst) {
+                    " more"
+                } else {
+                    ""
+                };
                 let _ = writeln!(stderr, "\ninterrupted; nothing{more} was changed");
                 preflight::clean_up();
                 std::process::exit(130);
