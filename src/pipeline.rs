@@ -127,7 +127,8 @@ impl Plan {
             after: next.after,
             steps: steps
                 .map(|(first, second)| match (first.verdict, second.verdict) {
-                    (Verdict::Changed, Verdict::Satisfied | Verdict::NotApplicable) => first,
+                    (_, Verdict::Blocked) => second,
+                    (Verdict::Changed, _) => first,
                     _ => second,
                 })
                 .collect(),

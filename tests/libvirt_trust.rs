@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         a_good_definition_passes_the_preflight,
         what_qemu_does_not_start_is_not_stored,
         ctrl_c_during_a_preflight_leaves_nothing,
+        no_good_change_is_rolled_back,
     ])
 }
 
@@ -370,7 +371,8 @@ fn an_import_that_libvirt_does_not_store_is_gone_again(libvirt: &Daemon) {
 fn a_template_without_virtualization_on_the_host(libvirt: &Daemon) {
     let user = User::new();
     let template = ["apply", "--template", "--name", "new", "-p", "macpro7,1"];
-    user.run(&[&template[..], &["--skip", "domain-type", "--yes"]].concat())
+    let for_kvm = ["--skip", "domain-type", "--yes"];
+    user.run(&[&template[..], &for_kvm].concat())
         .exits(2)
         .says("cannot define 'new'")
         .says("does not support virt type 'kvm'")
@@ -657,5 +659,50 @@ fn ctrl_c_during_a_preflight_leaves_nothing(libvirt: &Daemon) {
             sleep(Duration::from_millis(50));
         }
         assert_eq!(libvirt.definition("stopped"), before.0);
+    }
+}
+
+/// Domains of every kind (fixtures/redefine, mostly virt-install's): imported, changed, made a Mac, each time read
+/// back, and put back as they were.
+fn no_good_change_is_rolled_back(libvirt: &Daemon) {
+    let user = User::new();
+    let patch = user.file(
+        "patch.xml",
+        "<domain><description>changed</description></domain>",
+    );
+    let mut files: Vec<_> = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/redefine"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    assert!(files.len() >= 25);
+    for path in files {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let file = path.to_str().unwrap();
+        user.run(&["apply", file, "--pass", "", "--yes"])
+            .exits(0)
+            .says(&format!("Domain '{name}' defined."));
+        let stored = libvirt.definition(name);
+        user.run(&["apply", name, "--pass", "", "--patch", &patch, "--yes"])
+            .exits(0)
+            .says(&format!("Domain '{name}' redefined"));
+        let described = libvirt.definition(name);
+        let mac = match name {
+            // What becomes of the cells depends on how many processors this machine has.
+            "numa" => &["-p", "macpro7,1", "--skip", "topology"][..],
+            _ => &["-p", "macpro7,1"],
+        };
+        let style = match name {
+            "uefi-auto" | "numa" | "pinned" => "cpu-override.style=native",
+            _ => "cpu-override.style=commandline",
+        };
+        user.run(&[&["apply", name, "--yes", "--set", style], mac].concat())
+            .exits(0)
+            .says(&format!("Domain '{name}' redefined"));
+        user.run(&[&["check", name, "--set", style], mac].concat())
+            .exits(0);
+        user.run(&["undo", name, "--yes"]).exits(0);
+        assert_eq!(libvirt.definition(name), described);
+        assert_ne!(described, stored);
     }
 }

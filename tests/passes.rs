@@ -31,7 +31,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use similar::{ChangeTag, TextDiff};
 use virt_patch::document::Document;
 use virt_patch::host::local::{Local, Wanted};
-use virt_patch::host::{Emulator, Facts, FileFact, ImageFormat};
+use virt_patch::host::{Emulator, Facts, FileFact, Firmware, ImageFormat};
 use virt_patch::passes::{self, settings::Settings};
 use virt_patch::pipeline::Step;
 use virt_patch::profile::Profile;
@@ -49,11 +49,8 @@ fn main() -> ExitCode {
         if update {
             let mut new = text.split("## ").next().unwrap().to_owned();
             for case in &cases {
-                new.push_str(
-                    &case
-                        .outcome(&pass)
-                        .unwrap_or_else(|error| panic!("{}: {error}", case.name)),
-                );
+                // What breaks a law stays as it is, and fails below.
+                new.push_str(&case.outcome(&pass).unwrap_or_else(|_| case.text.clone()));
             }
             fs::write(&path, format!("{}\n", new.trim_end())).unwrap();
         }
@@ -242,9 +239,16 @@ fn known(facts: &mut Facts, key: &str, value: &str) {
             ..hosts::emulator(path, version)
         }),
         ("firmware", ["unknown"]) => facts.firmware = None,
-        ("build", [code, vars, mib]) => {
+        ("build", [code, vars, mib, kind]) => {
             let build = hosts::build(code, vars, mib.parse().unwrap());
-            facts.firmware.get_or_insert_default().push(build);
+            facts.firmware.get_or_insert_default().push(match *kind {
+                "secure" => hosts::secure(build, true),
+                "qcow2" => hosts::qcow2(build),
+                machines => Firmware {
+                    machines: vec![machines.to_owned()],
+                    ..build
+                },
+            });
         }
         ("file", [path, "missing"]) => {
             facts.files.insert((*path).to_owned(), FileFact::default());

@@ -398,12 +398,7 @@ fn unsatisfied(
         .iter()
         .zip(&again.steps)
         .filter(|(first, _)| first.verdict == Verdict::Changed)
-        // What a new machine alone is given (name, memory) is nothing a pass says of one that is there.
-        .filter(|(_, second)| match second.verdict {
-            Verdict::Satisfied => false,
-            Verdict::NotApplicable => !definition.template,
-            Verdict::Changed | Verdict::Blocked => true,
-        })
+        .filter(|(_, second)| second.verdict != Verdict::Satisfied)
         .map(|(_, second)| {
             format!(
                 "'{}' is {} afterwards: {}",

@@ -56,6 +56,9 @@ pub(super) fn resolve(patch: &Patch) -> Result<Wanted, MergeError> {
         element.at = addition.at;
         parent.children.push(element);
     }
+    if !patch.also.is_empty() {
+        fold(&mut root);
+    }
     let empty = root.attributes.is_empty() && root.children.is_empty();
     Ok(Wanted {
         unmet: resolver.unmet.into_inner().filter(|_| empty),
@@ -543,7 +546,6 @@ impl Resolver<'_> {
 /// `<features>` around what they show.
 fn fold(element: &mut Element) {
     let mut folded: Vec<Element> = Vec::with_capacity(element.children.len());
-    let mut again = false;
     for child in element.children.drain(..) {
         let single = child.op == Op::Merge && keys::is_single(&element.name, &child.name);
         let there = folded.iter_mut().find(|other| {
@@ -554,7 +556,6 @@ fn fold(element: &mut Element) {
         });
         match there {
             Some(other) => {
-                again = true;
                 other.attributes.extend(child.attributes);
                 other.text = child.text.or(other.text.take());
                 other.children.extend(child.children);
@@ -563,12 +564,10 @@ fn fold(element: &mut Element) {
         }
     }
     element.children = folded;
-    if again {
-        element.children.iter_mut().for_each(|child| {
-            last_attributes(child);
-            fold(child);
-        });
-    }
+    element.children.iter_mut().for_each(|child| {
+        last_attributes(child);
+        fold(child);
+    });
 }
 
 /// Of two attributes of one name the last one counts.

@@ -35,8 +35,9 @@ const OURS: &[&str] = &[
     "-cpu Cascadelake-Server,vendor=GenuineIntel,+topoext",
     // Native, so that libvirt knows of it; virt-manager's template has the tablet.
     "devices/input[keyboard,usb]",
-    // What DarwinKVM's pages have the user add by hand after the import.
+    // Guests without a board record freeze at the second boot stage.
     "-smbios type=2",
+    // What its pages then have the user do by hand, for the newest macOS of the model.
     "devices/controller@index=0",
     "devices/controller@model=qemu-xhci",
     "devices/controller@ports=15",
