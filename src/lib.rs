@@ -1,5 +1,6 @@
 //! Retrofit libvirt domains.
 pub mod cli;
+pub mod derive;
 pub mod document;
 pub mod host;
 pub mod hypervisor;

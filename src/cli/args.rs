@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::source::SourceName;
+use crate::derive::Keep;
 
 const ABOUT: &str = "Retrofit libvirt domains: see exactly what changes, then change it.
 
@@ -107,6 +108,18 @@ pub enum Command {
   virt-patch host --json > host.json            for --host host.json elsewhere
   virt-patch host --host local=/mnt/other-system")]
     Host(HostArgs),
+    /// Write the patch that turns one definition into another
+    #[command(
+        long_about = "Write the patch that turns one definition into another
+
+What you changed by hand in one domain becomes a patch for all the others. What libvirt adds by \
+itself, and what makes a domain this one and no other, is left out unless --keep asks for it.",
+        after_help = "Examples:
+  virt-patch derive before.xml after.xml > edit.xml
+  virsh dumpxml --inactive --security-info vm | virt-patch derive saved.xml -
+  virt-patch derive before.xml vm --keep addresses,mac"
+    )]
+    Derive(DeriveArgs),
     /// List passes, profiles and patches, or explain one
     #[command(after_help = "Examples:
   virt-patch list
@@ -331,6 +344,21 @@ pub struct HostArgs {
     pub host: Option<String>,
 }
 
+/// Arguments of `derive`.
+#[derive(Debug, Args)]
+pub struct DeriveArgs {
+    /// The definition as it was: a file, '-' or a domain
+    pub before: SourceName,
+    /// The definition as it became
+    pub after: SourceName,
+    /// What else is to be recorded; 'all' makes the one of the other exactly
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',', value_parser = Keep::WORDS)]
+    pub keep: Vec<String>,
+    /// Write here instead of to standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
 /// Arguments of `list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
@@ -378,6 +406,13 @@ impl Cli {
             Command::Apply(args) => &args.sources,
             Command::Preflight(args) => &args.sources,
             Command::Undo(args) => return args.domain.as_deref(),
+            Command::Derive(args) => {
+                let mut sources = [&args.before, &args.after].into_iter();
+                return sources.find_map(|source| match source {
+                    SourceName::Domain(name) => Some(name.as_str()),
+                    _ => None,
+                });
+            }
             _ => return None,
         };
         sources.sources.iter().find_map(|source| match source {

@@ -44,6 +44,15 @@ impl InFile {
         }
     }
 
+    pub(crate) fn unsayable(file: &str, message: String, excerpt: Excerpt) -> InFile {
+        InFile {
+            file: file.to_owned(),
+            message,
+            excerpt,
+            help: None,
+        }
+    }
+
     pub(crate) fn profile(place: &Place, message: String, help: Option<String>) -> InFile {
         InFile {
             file: place.file.clone(),

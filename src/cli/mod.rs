@@ -9,6 +9,7 @@ mod check;
 mod choice;
 mod confirm;
 mod connection;
+mod derive;
 mod diff;
 mod errors;
 mod host;
@@ -95,6 +96,7 @@ fn run(cli: &Cli, world: &mut World<'_>) -> anyhow::Result<Exit> {
         Command::Preflight(args) => preflight::run(args, world),
         Command::Undo(args) => undo::run(args, world),
         Command::Host(args) => host::run(args, world),
+        Command::Derive(args) => derive::run(args, world),
         Command::List(args) => list::run(args, world),
         Command::Template => {
             world.out.print(source::TEMPLATE)?;

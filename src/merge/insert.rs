@@ -58,8 +58,10 @@ pub(super) struct Siblings<'w, 'm> {
     last: HashMap<&'w str, Node<'m, 'm>>,
     /// Those that stand for one of the patch's that are to be appended.
     pub(super) appended: Vec<Node<'m, 'm>>,
-    /// Of those that nothing but their order tells apart: how many there are, and have been.
-    alike: HashMap<Signature<'w>, (usize, usize)>,
+    /// Those that go.
+    pub(super) removed: Vec<Node<'m, 'm>>,
+    /// Index in the patch → which of several alike it is.
+    ordinals: HashMap<usize, usize>,
 }
 
 /// Name, and what tells it from others of the name.
@@ -72,30 +74,34 @@ impl<'w, 'm> Siblings<'w, 'm> {
         for child in &wanted.children {
             *names.entry(&child.name).or_default() += 1;
         }
-        let mut siblings = Siblings::default();
-        for child in &wanted.children {
-            if names.get(child.name.as_str()) > Some(&1) && child.op == Op::Merge {
+        // Those that nothing but their order tells apart, and whether one of them stays.
+        let mut alike: HashMap<Signature<'w>, (Vec<usize>, bool)> = HashMap::new();
+        for (index, child) in wanted.children.iter().enumerate() {
+            let stays = matches!(child.op, Op::Merge | Op::Replace);
+            let goes = matches!(child.op, Op::Remove | Op::RemoveExisting);
+            if names.get(child.name.as_str()) > Some(&1) && (stays || goes) {
                 let signature = keys::signature(&wanted.name, child);
-                siblings
-                    .alike
-                    .entry((&child.name, signature))
-                    .or_default()
-                    .0 += 1;
+                let (indices, any) = alike.entry((&child.name, signature)).or_default();
+                indices.push(index);
+                *any |= stays;
             }
         }
-        siblings.alike.retain(|_, (count, _)| *count > 1);
+        let mut siblings = Siblings::default();
+        for (indices, any) in alike.into_values() {
+            if any && indices.len() > 1 {
+                let numbered = indices.into_iter().enumerate();
+                siblings
+                    .ordinals
+                    .extend(numbered.map(|(ordinal, index)| (index, ordinal)));
+            }
+        }
         siblings
     }
 
-    /// Which of several alike this one is, counted from 0; `None` when it is alone.
-    pub(super) fn ordinal(&mut self, parent: &str, wanted: &'w Element) -> Option<usize> {
-        if self.alike.is_empty() || wanted.op != Op::Merge {
-            return None;
-        }
-        let signature = keys::signature(parent, wanted);
-        let (_, seen) = self.alike.get_mut(&(wanted.name.as_str(), signature))?;
-        *seen += 1;
-        Some(*seen - 1)
+    /// Which of several alike the patch's child with this index is, counted from 0; `None` when
+    /// it is alone.
+    pub(super) fn ordinal(&self, index: usize) -> Option<usize> {
+        self.ordinals.get(&index).copied()
     }
 
     /// `wanted` is there already.

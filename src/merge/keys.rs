@@ -311,7 +311,7 @@ fn agree(node: Node<'_, '_>, wanted: &Element, keys: &[Key]) -> bool {
 }
 
 /// Equal as text, or as numbers where both are hexadecimal (`0x1` and `0x01`).
-pub(super) fn same(have: &str, want: &str) -> bool {
+pub fn same(have: &str, want: &str) -> bool {
     have == want || (have.starts_with('0') && normal(have) == normal(want))
 }
 
@@ -326,7 +326,7 @@ fn normal(value: &str) -> Cow<'_, str> {
     }
 }
 
-fn in_patch<'p>(wanted: &'p Element, key: &str) -> Option<Cow<'p, str>> {
+fn in_patch<'p>(wanted: &'p Element, key: Key) -> Option<Cow<'p, str>> {
     let (path, attribute) = split(key);
     let element = path
         .split('/')
@@ -338,7 +338,7 @@ fn in_patch<'p>(wanted: &'p Element, key: &str) -> Option<Cow<'p, str>> {
     }
 }
 
-fn in_document<'a>(node: Node<'a, '_>, key: &str) -> Option<&'a str> {
+fn in_document<'a>(node: Node<'a, '_>, key: Key) -> Option<&'a str> {
     let (path, attribute) = split(key);
     let element = path
         .split('/')
@@ -351,17 +351,53 @@ fn in_document<'a>(node: Node<'a, '_>, key: &str) -> Option<&'a str> {
 }
 
 /// `a/b@c` → path `a/b`, attribute `c`; `@c` → own attribute; `a/b` → the text of a child.
-fn split(key: &str) -> (&str, Option<&str>) {
+fn split(key: Key) -> (&'static str, Option<&'static str>) {
     match key.split_once('@') {
         Some((path, attribute)) => (path, Some(attribute)),
         None => (key, None),
     }
 }
 
-fn readable(key: &str) -> String {
+fn readable(key: Key) -> String {
     match split(key) {
         ("", Some(attribute)) => format!("{attribute}="),
         (path, Some(attribute)) => format!("<{path} {attribute}=…>"),
         (path, None) => format!("<{path}>"),
     }
+}
+
+/// A part of an element's identity as it stands in a document.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct KeyValue {
+    /// Names of the elements that lead to it, from the element itself.
+    pub path: Vec<&'static str>,
+    /// The attribute; `None`: the text.
+    pub attribute: Option<&'static str>,
+    /// The value, as it is written.
+    pub value: String,
+}
+
+/// What tells an element of a document apart from others of its name, as far as it says so.
+pub fn identity_of(node: Node<'_, '_>) -> Vec<KeyValue> {
+    let parent = node
+        .parent_element()
+        .map_or("", |parent| parent.tag_name().name());
+    let keys = match identity(parent, node.tag_name().name()) {
+        Some(identity) if node.tag_name().namespace().is_none() || is_qemu(node) => identity.keys,
+        _ => &[],
+    };
+    keys.iter()
+        .filter_map(|key| {
+            let (path, attribute) = split(key);
+            Some(KeyValue {
+                path: path.split('/').filter(|name| !name.is_empty()).collect(),
+                attribute,
+                value: in_document(node, key)?.to_owned(),
+            })
+        })
+        .collect()
+}
+
+fn is_qemu(node: Node<'_, '_>) -> bool {
+    node.tag_name().namespace() == Some(document::qemu::NAMESPACE)
 }

@@ -27,6 +27,7 @@ pub use patch::{
     Addition, Attribute, Change, DIRECTIVES, Element, Facts, Here, Op, Patch, Values, Wanted,
 };
 pub use resolve::Declared;
+pub(crate) use source::is_dots;
 
 use crate::document::{
     self, AttributeParts, Document, Edit, Parts, escape_attribute, escape_text, qemu::NAMESPACE,
@@ -70,6 +71,11 @@ pub fn merged_wanted(
             patch: patch.name.clone(),
             source,
         })
+}
+
+/// Whether an element of a document says all that an element of a patch says.
+pub fn says(node: Node<'_, '_>, wanted: &Element) -> bool {
+    element_matches(node, wanted, false)
 }
 
 fn merge_wanted(
@@ -116,14 +122,27 @@ impl<'m> Merger<'m> {
         let is_root = target == self.document.root();
         let children = Children::of(target);
         let mut siblings = Siblings::of(wanted);
-        for child in &wanted.children {
+        let goes = |child: &Element| matches!(child.op, Op::Remove | Op::RemoveExisting);
+        // What goes is known before it is asked whether something is there already.
+        for (index, child) in wanted.children.iter().enumerate() {
+            if goes(child) {
+                let removed = self.remove(&children, child, siblings.ordinal(index))?;
+                siblings.removed.extend(removed);
+            }
+        }
+        for (index, child) in wanted.children.iter().enumerate() {
+            if goes(child) {
+                continue;
+            }
             if is_root
                 && child.name == "commandline"
                 && child.namespace.as_deref() == Some(NAMESPACE)
+                && child.op == Op::Merge
             {
                 self.commandline(child, &mut new)?;
             } else {
-                self.child(&children, child, &mut siblings, &mut new)?;
+                let ordinal = siblings.ordinal(index);
+                self.child(&children, child, ordinal, &mut siblings, &mut new)?;
             }
         }
         siblings.place(&mut new);
@@ -158,15 +177,22 @@ impl<'m> Merger<'m> {
         &mut self,
         children: &Children<'m, 'm>,
         wanted: &'w Element,
+        ordinal: Option<usize>,
         siblings: &mut Siblings<'w, 'm>,
         new: &mut Vec<New<'w, 'm>>,
     ) -> Result<(), MergeError> {
         match wanted.op {
-            Op::Remove | Op::RemoveExisting => return self.remove(children, wanted),
+            Op::Remove | Op::RemoveExisting => {
+                let removed = self.remove(children, wanted, ordinal)?;
+                siblings.removed.extend(removed);
+                return Ok(());
+            }
             Op::Append => {
                 // Of several that are appended each needs one of its own.
                 let there = children.named(wanted).into_iter().find(|node| {
-                    !siblings.appended.contains(node) && element_matches(*node, wanted, false)
+                    !siblings.appended.contains(node)
+                        && !siblings.removed.contains(node)
+                        && element_matches(*node, wanted, false)
                 });
                 siblings.appended.extend(there);
                 match there {
@@ -184,7 +210,7 @@ impl<'m> Merger<'m> {
             }
             Op::Merge | Op::Default | Op::Replace => {}
         }
-        match meant(children, wanted, siblings) {
+        match meant(children, wanted, ordinal) {
             Match::None => new.push(siblings.new_element(wanted)),
             Match::Ambiguous(first, second) => return Err(self.ambiguous(wanted, first, second)),
             Match::One(node) => {
@@ -386,22 +412,33 @@ impl<'m> Merger<'m> {
         pieces.into_iter()
     }
 
-    fn remove(&mut self, children: &Children<'m, 'm>, wanted: &Element) -> Result<(), MergeError> {
-        let mut any = false;
+    fn remove(
+        &mut self,
+        children: &Children<'m, 'm>,
+        wanted: &Element,
+        ordinal: Option<usize>,
+    ) -> Result<Vec<Node<'m, 'm>>, MergeError> {
         let is_meant = |node: &Node<'_, '_>| wanted.at.is_none_or(|at| node.range().start == at);
-        for node in children.named(wanted) {
-            if is_meant(&node) && element_matches(node, wanted, false) {
-                any = true;
-                self.remove_node(node);
-            }
+        let mut removed = match ordinal {
+            Some(ordinal) => children
+                .meant(wanted)
+                .into_iter()
+                .skip(ordinal)
+                .take(1)
+                .collect(),
+            None => children.named(wanted),
+        };
+        removed.retain(|node| is_meant(node) && element_matches(*node, wanted, false));
+        for node in &removed {
+            self.remove_node(*node);
         }
-        if !any && wanted.op == Op::RemoveExisting {
+        if removed.is_empty() && wanted.op == Op::RemoveExisting {
             let message = format!("there is no such <{}> to remove", wanted.name);
             return Err(self
                 .error(wanted, message)
                 .at(self.document.position(children.parent().range().start)));
         }
-        Ok(())
+        Ok(removed)
     }
 
     /// Removes an element; a parent that held nothing else becomes `<parent/>`.
@@ -469,10 +506,10 @@ impl<'m> Merger<'m> {
 
 /// The child that a patch's element speaks of. Of several alike in the patch, the second means the
 /// second of the document.
-fn meant<'w, 'm>(
+fn meant<'m>(
     children: &Children<'m, 'm>,
-    wanted: &'w Element,
-    siblings: &mut Siblings<'w, 'm>,
+    wanted: &Element,
+    ordinal: Option<usize>,
 ) -> Match<'m, 'm> {
     if let Some(at) = wanted.at {
         let mut all = children.named(wanted).into_iter();
@@ -480,8 +517,7 @@ fn meant<'w, 'm>(
             .find(|node| node.range().start == at)
             .map_or(Match::None, Match::One);
     }
-    let parent = children.parent().tag_name().name();
-    match siblings.ordinal(parent, wanted) {
+    match ordinal {
         Some(ordinal) => children
             .meant(wanted)
             .get(ordinal)

@@ -37,7 +37,7 @@ impl<'m> Merger<'m> {
                 .map(Children::of)
                 .find(|block| !matches!(block.find(env), Match::None));
             match there {
-                Some(block) => self.child(&block, env, &mut Siblings::default(), &mut new)?,
+                Some(block) => self.child(&block, env, None, &mut Siblings::default(), &mut new)?,
                 None if !matches!(env.op, Op::Remove | Op::RemoveExisting) => {
                     new.push(What::Element(env).into());
                 }

@@ -46,6 +46,7 @@ pub(super) fn resolve(patch: &Patch) -> Result<Wanted, MergeError> {
         Some(domain) => resolver.root(domain)?,
         None => resolver.fragments(top)?,
     };
+    fold(&mut root);
     for addition in &patch.also {
         let mut parent = &mut root;
         for name in &addition.path {
@@ -200,7 +201,6 @@ impl Resolver<'_> {
             }
             parent.children.push(element);
         }
-        fold(&mut root);
         Ok(root)
     }
 
@@ -261,7 +261,6 @@ impl Resolver<'_> {
                 ),
             ));
         }
-        fold(&mut element);
         // What stands only around something that is left out is left out with it.
         let bare = element.attributes.is_empty()
             && element.children.is_empty()
@@ -543,8 +542,11 @@ impl Resolver<'_> {
 }
 
 /// Makes one of several children that are one in a definition: two snippets may both have
-/// `<features>` around what they show.
+/// `<features>` around what they show. What is to be exactly so is left as it is.
 fn fold(element: &mut Element) {
+    if element.op != Op::Merge {
+        return;
+    }
     let mut folded: Vec<Element> = Vec::with_capacity(element.children.len());
     for child in element.children.drain(..) {
         let single = child.op == Op::Merge && keys::is_single(&element.name, &child.name);
@@ -557,6 +559,7 @@ fn fold(element: &mut Element) {
         match there {
             Some(other) => {
                 other.attributes.extend(child.attributes);
+                last_attributes(other);
                 other.text = child.text.or(other.text.take());
                 other.children.extend(child.children);
             }
@@ -564,10 +567,7 @@ fn fold(element: &mut Element) {
         }
     }
     element.children = folded;
-    element.children.iter_mut().for_each(|child| {
-        last_attributes(child);
-        fold(child);
-    });
+    element.children.iter_mut().for_each(fold);
 }
 
 /// Of two attributes of one name the last one counts.

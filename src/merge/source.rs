@@ -133,7 +133,7 @@ pub(super) fn without_dots(text: &str) -> Cow<'_, str> {
 }
 
 /// `...`, `…`, `[...]`, `(…)`.
-pub(super) fn is_dots(word: &str) -> bool {
+pub(crate) fn is_dots(word: &str) -> bool {
     let inner = word
         .strip_prefix('[')
         .and_then(|inner| inner.strip_suffix(']'))

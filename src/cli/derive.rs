@@ -1,0 +1,82 @@
+//! `virt-patch derive`: the merge patch between two definitions.
+
+use std::fs;
+
+use anyhow::Context as _;
+
+use super::args::DeriveArgs;
+use super::connection::Purpose;
+use super::errors::{Advice, InFile};
+use super::source::{self, Definition, SourceName, quoted};
+use super::{Exit, World};
+use crate::derive::{DeriveError, Keep, derive};
+use crate::report::mask;
+
+pub(crate) fn run(args: &DeriveArgs, world: &mut World<'_>) -> anyhow::Result<Exit> {
+    if (&args.before, &args.after) == (&SourceName::Stdin, &SourceName::Stdin) {
+        return Err(Advice::new(
+            "both definitions cannot be read from standard input",
+            "write one of them to a file",
+        )
+        .into());
+    }
+    let mut keep = Keep::default();
+    for word in &args.keep {
+        // clap has let only the words through that there are.
+        keep.add(word);
+    }
+    let before = read(&args.before, world)?;
+    let after = read(&args.after, world)?;
+    let derived = derive(&before.text, &after.text, &keep).map_err(|error| {
+        let (message, place) = match error {
+            DeriveError::Before(error) => (
+                format!("cannot read {}", quoted(&before.name)),
+                InFile::document(&before.name, error),
+            ),
+            DeriveError::After(error) => (
+                format!("cannot read {}", quoted(&after.name)),
+                InFile::document(&after.name, error),
+            ),
+            DeriveError::Unsayable {
+                message, excerpt, ..
+            } => (
+                "there is no patch between these definitions".to_owned(),
+                InFile::unsayable(&after.name, message, excerpt),
+            ),
+        };
+        anyhow::Error::new(place).context(message)
+    })?;
+    if derived.empty {
+        world.out.say("no difference, so this patch does nothing");
+    }
+    if derived.by_mac {
+        world.out.warn(
+            "the patch tells interfaces apart by their MAC addresses, so it fits this domain only",
+        );
+    }
+    for name in &derived.replaced {
+        world.out.warn(&format!(
+            "the patch replaces <{name}> as a whole; what other domains have in it gets lost"
+        ));
+    }
+    if !mask::secrets(&derived.patch).is_empty() {
+        world.out.warn("the patch has passwords in it");
+    }
+    let names = format!("{} into {}", before.name, after.name).replace("--", "- -");
+    let patch = format!("<!-- What turned {names}. -->\n{}", derived.patch);
+    match &args.output {
+        Some(path) => {
+            fs::write(path, patch).with_context(|| format!("cannot write '{}'", path.display()))?
+        }
+        None => world.out.print(&patch)?,
+    }
+    Ok(Exit::Done)
+}
+
+/// With secrets: a definition that lacks them would look as if they had been taken out.
+fn read(source: &SourceName, world: &mut World<'_>) -> anyhow::Result<Definition> {
+    match source {
+        SourceName::Domain(name) => world.domain(name, Purpose::Complete),
+        other => source::read(other),
+    }
+}

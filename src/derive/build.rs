@@ -1,0 +1,406 @@
+//! The changes from one element to another, as elements of a patch.
+//!
+//! What is built here is a proposal: [`super::derive`] merges it and looks at the result. Where
+//! the words of a patch do not suffice, the element is replaced as a whole.
+
+use std::collections::HashSet;
+
+use roxmltree::Node;
+
+use super::equal::{Equality, by_name, elements, text};
+use super::made::Made;
+use crate::document::qemu::{self, Group};
+use crate::merge::keys::{self, Children, Match};
+use crate::merge::options::{self, Identity};
+use crate::merge::{Attribute, Op, says};
+
+/// Builds the patch between two definitions.
+pub(super) struct Builder<'f> {
+    pub(super) equality: Equality,
+    /// MAC addresses may tell interfaces apart.
+    pub(super) mac: bool,
+    /// Elements of the new definition that are to be replaced as a whole, by where they begin.
+    pub(super) whole: &'f HashSet<usize>,
+}
+
+/// The words of a patch do not suffice for this element.
+struct Whole;
+
+impl Builder<'_> {
+    /// What turns `a` into `b`; `None` when nothing has to.
+    pub(super) fn change<'d>(&self, a: Node<'d, 'd>, b: Node<'d, 'd>) -> Option<Made> {
+        let origin = b.range().start;
+        if self.whole.contains(&origin) {
+            return Some(self.replaced(b));
+        }
+        if self.equality.same(a, b) {
+            return None;
+        }
+        Some(self.changed(a, b).unwrap_or_else(|Whole| self.replaced(b)))
+    }
+
+    fn replaced(&self, b: Node<'_, '_>) -> Made {
+        Made {
+            op: Op::Replace,
+            ..Made::full(b, b.range().start)
+        }
+    }
+
+    fn changed<'d>(&self, a: Node<'d, 'd>, b: Node<'d, 'd>) -> Result<Made, Whole> {
+        let origin = b.range().start;
+        let mut made = Made::named(b, origin);
+        made.attributes = self.attributes(a, b)?;
+        let (old, new) = (text(a), text(b));
+        if old != new {
+            if new.is_empty() || !elements(a).is_empty() {
+                return Err(Whole);
+            }
+            made.text = Some(new);
+        }
+        made.children = self.children(a, b)?;
+        made.identify(a, self.mac);
+        Ok(made)
+    }
+
+    fn attributes(&self, a: Node<'_, '_>, b: Node<'_, '_>) -> Result<Vec<Attribute>, Whole> {
+        let mut changed = Vec::new();
+        for attribute in Made::full(b, 0).attributes {
+            let new = attribute.value.as_deref().unwrap_or_default();
+            match attribute.find(a) {
+                Some(old) if self.equality.same_value(old, new) => {}
+                // The merge sees no difference between 0x1 and 0x01.
+                Some(old) if keys::same(old, new) => return Err(Whole),
+                _ => changed.push(attribute),
+            }
+        }
+        for gone in Made::full(a, 0).attributes {
+            if gone.find(b).is_none() {
+                if gone.namespace.is_some() {
+                    return Err(Whole);
+                }
+                changed.push(Attribute {
+                    value: None,
+                    ..gone
+                });
+            }
+        }
+        Ok(changed)
+    }
+
+    fn children<'d>(&self, a: Node<'d, 'd>, b: Node<'d, 'd>) -> Result<Vec<Made>, Whole> {
+        let origin = b.range().start;
+        let children = Children::of(a);
+        let mut removed = Vec::new();
+        // With the place in the new definition, by which they are sorted.
+        let mut there: Vec<(usize, Made)> = Vec::new();
+        for (ours, theirs) in by_name(&elements(a), &elements(b)) {
+            if let ([ours], [theirs]) = (ours.as_slice(), theirs.as_slice())
+                && qemu::is(*theirs, "commandline")
+                && !self.whole.contains(&theirs.range().start)
+            {
+                let block = self.commandline(*ours, *theirs)?;
+                there.extend(block.map(|block| (theirs.range().start, block)));
+                continue;
+            }
+            let group = pair(self.equality, &ours, &theirs);
+            self.group(&children, &group, origin, &mut removed, &mut there)?;
+        }
+        there.sort_by_key(|(place, _)| *place);
+        removed.extend(there.into_iter().map(|(_, made)| made));
+        Ok(removed)
+    }
+
+    /// The elements of one name.
+    fn group<'d>(
+        &self,
+        children: &Children<'d, 'd>,
+        group: &Paired<'d>,
+        origin: usize,
+        removed: &mut Vec<Made>,
+        there: &mut Vec<(usize, Made)>,
+    ) -> Result<(), Whole> {
+        // Those of which all that are alike are named already.
+        let mut counted: Vec<Node<'d, 'd>> = Vec::new();
+        for node in &group.gone {
+            if counted.contains(node) {
+                continue;
+            }
+            match self.removal(children, group, *node, origin) {
+                Some(removal) if removed.contains(&removal) => {}
+                Some(removal) => removed.push(removal),
+                None => self.count(children, group, *node, origin, &mut counted, there)?,
+            }
+        }
+        for (a, b) in &group.pairs {
+            if counted.contains(a) {
+                continue;
+            }
+            if let Some(made) = self.change(*a, *b) {
+                match children.meant(&made.element()).as_slice() {
+                    [] | [_] => there.push((b.range().start, made)),
+                    _ => self.count(children, group, *a, origin, &mut counted, there)?,
+                }
+            }
+        }
+        self.new(children, group, origin, there);
+        Ok(())
+    }
+
+    /// What goes, said as shortly as it can be without meaning something that stays.
+    fn removal<'d>(
+        &self,
+        children: &Children<'d, 'd>,
+        group: &Paired<'d>,
+        node: Node<'d, 'd>,
+        origin: usize,
+    ) -> Option<Made> {
+        let means_others = |made: &Made| {
+            let wanted = made.element();
+            let meant = children.named(&wanted);
+            meant
+                .iter()
+                .any(|other| says(*other, &wanted) && !group.gone.contains(other))
+        };
+        let shortest_first = [
+            Made::stub(node, origin, self.mac),
+            Made::stub(node, origin, true),
+            Made::full(node, origin),
+        ];
+        let made = shortest_first
+            .into_iter()
+            .find(|made| !means_others(made))?;
+        Some(Made {
+            op: Op::Remove,
+            ..made
+        })
+    }
+
+    /// Of several alike the second means the second, so all of them are named in their order.
+    fn count<'d>(
+        &self,
+        children: &Children<'d, 'd>,
+        group: &Paired<'d>,
+        node: Node<'d, 'd>,
+        origin: usize,
+        counted: &mut Vec<Node<'d, 'd>>,
+        there: &mut Vec<(usize, Made)>,
+    ) -> Result<(), Whole> {
+        let stub = Made::stub(node, origin, self.mac);
+        let alike = children.meant(&stub.element());
+        let mut place = 0;
+        let mut named = Vec::new();
+        for node in &alike {
+            let stub = Made::stub(*node, origin, self.mac);
+            let made = match group.pairs.iter().find(|(a, _)| a == node) {
+                Some((a, b)) => {
+                    place = place.max(b.range().start);
+                    self.change(*a, *b).unwrap_or(stub)
+                }
+                None => Made {
+                    op: Op::Remove,
+                    ..stub
+                },
+            };
+            if children.meant(&made.element()) != alike {
+                return Err(Whole);
+            }
+            named.push((place, made));
+        }
+        there.extend(named);
+        counted.extend(alike);
+        Ok(())
+    }
+
+    fn new<'d>(
+        &self,
+        children: &Children<'d, 'd>,
+        group: &Paired<'d>,
+        origin: usize,
+        there: &mut Vec<(usize, Made)>,
+    ) {
+        let mut said: Vec<Made> = Vec::new();
+        for node in &group.new {
+            let place = node.range().start;
+            let mut made = Made::full(*node, origin);
+            let wanted = made.element();
+            if !matches!(children.find(&wanted), Match::None) {
+                made.op = Op::Append;
+                // Those that are there are counted too.
+                let like = children
+                    .named(&wanted)
+                    .iter()
+                    .filter(|other| says(**other, &wanted) && !group.gone.contains(other))
+                    .count();
+                if !said.contains(&made) {
+                    said.push(made.clone());
+                    there.extend((0..like).map(|_| (place, made.clone())));
+                }
+            }
+            if self.equality.strict {
+                self.neighbour(children, group, *node, there);
+            }
+            there.push((place, made));
+        }
+    }
+
+    /// Where the order counts, the patch shows what a new element stands beside.
+    fn neighbour<'d>(
+        &self,
+        children: &Children<'d, 'd>,
+        group: &Paired<'d>,
+        node: Node<'d, 'd>,
+        there: &mut Vec<(usize, Made)>,
+    ) {
+        let start = node.range().start;
+        let before = group
+            .pairs
+            .iter()
+            .filter(|(_, b)| b.range().start < start)
+            .max_by_key(|(_, b)| b.range().start);
+        let after = group
+            .pairs
+            .iter()
+            .filter(|(_, b)| b.range().start > start)
+            .min_by_key(|(_, b)| b.range().start);
+        let Some((a, b)) = before.or(after) else {
+            return;
+        };
+        let place = b.range().start;
+        let stub = Made::stub(*a, place, self.mac);
+        let alone = children.meant(&stub.element()).len() == 1;
+        if alone && there.iter().all(|(other, _)| *other != place) {
+            there.push((place, stub));
+        }
+    }
+
+    /// QEMU's arguments are merged as option groups.
+    fn commandline<'d>(&self, a: Node<'d, 'd>, b: Node<'d, 'd>) -> Result<Option<Made>, Whole> {
+        let origin = b.range().start;
+        if self.equality.same(a, b) {
+            return Ok(None);
+        }
+        let (Some(old), Some(new)) = (a.parent_element(), b.parent_element()) else {
+            return Err(Whole);
+        };
+        let (old, new) = (qemu::groups(old), qemu::groups(new));
+        let say = |group: &Group<'_, '_>| (group.option.to_owned(), group.value().to_owned());
+        let mut made = Made::named(b, origin);
+        let mut push = |group: &Group<'_, '_>, op: Op| {
+            let mut option = Made::full(group.option_arg, origin);
+            option.op = op;
+            made.children.push(option);
+            let value = group.value_arg.map(|arg| Made::full(arg, origin));
+            made.children.extend(value);
+        };
+        let mut reused: Vec<usize> = Vec::new();
+        let mut changes: Vec<(&Group<'_, '_>, Op)> = Vec::new();
+        for group in &new {
+            if old.iter().any(|other| say(other) == say(group)) {
+                continue;
+            }
+            let identity = Identity::of(group.option, group.value());
+            let like = old.iter().position(|other| {
+                identity.matches(other.option, other.value())
+                    && !new.iter().any(|kept| say(kept) == say(other))
+            });
+            let op = match like {
+                Some(at) => {
+                    reused.push(at);
+                    let before = old.get(at).map(Group::value).unwrap_or_default();
+                    let merged = options::merged(group.option, before, group.value());
+                    match merged == group.value() {
+                        true => Op::Merge,
+                        false => Op::Replace,
+                    }
+                }
+                None if old
+                    .iter()
+                    .any(|other| identity.matches(other.option, other.value())) =>
+                {
+                    Op::Append
+                }
+                None => Op::Merge,
+            };
+            changes.push((group, op));
+        }
+        for (at, group) in old.iter().enumerate() {
+            let kept = new.iter().any(|other| say(other) == say(group));
+            if !kept && !reused.contains(&at) {
+                push(group, Op::Remove);
+            }
+        }
+        for (group, op) in changes {
+            push(group, op);
+        }
+        // Everything but arguments.
+        for child in self.children_but_args(a, b)? {
+            made.children.push(child);
+        }
+        Ok(Some(made))
+    }
+
+    fn children_but_args<'d>(&self, a: Node<'d, 'd>, b: Node<'d, 'd>) -> Result<Vec<Made>, Whole> {
+        let others = |node: Node<'d, 'd>| -> Vec<Node<'d, 'd>> {
+            let mut all = elements(node);
+            all.retain(|child| !qemu::is(*child, "arg"));
+            all
+        };
+        let children = Children::of(a);
+        let mut there = Vec::new();
+        let mut out = Vec::new();
+        for (ours, theirs) in by_name(&others(a), &others(b)) {
+            let group = pair(self.equality, &ours, &theirs);
+            self.group(&children, &group, b.range().start, &mut out, &mut there)?;
+        }
+        there.sort_by_key(|(place, _)| *place);
+        out.extend(there.into_iter().map(|(_, made)| made));
+        Ok(out)
+    }
+}
+
+/// The elements of one name below two parents.
+struct Paired<'d> {
+    /// Those that are the same one, changed or not.
+    pairs: Vec<(Node<'d, 'd>, Node<'d, 'd>)>,
+    gone: Vec<Node<'d, 'd>>,
+    new: Vec<Node<'d, 'd>>,
+}
+
+/// Finds out which of one list is which of the other: by identity, or by order where there is none.
+/// One whose identity changed is another one: a patch could not name it.
+fn pair<'d>(equality: Equality, ours: &[Node<'d, 'd>], theirs: &[Node<'d, 'd>]) -> Paired<'d> {
+    let mut group = Paired {
+        pairs: Vec::new(),
+        gone: ours.to_vec(),
+        new: theirs.to_vec(),
+    };
+    let same_one = |a: Node<'d, 'd>, b: Node<'d, 'd>| keys::identity_of(a) == keys::identity_of(b);
+    // Of several alike the equal ones come first, in their order.
+    let mut last = 0;
+    group.take(|a, b| {
+        let fits = b.range().start > last && same_one(a, b) && equality.same(a, b);
+        if fits {
+            last = b.range().start;
+        }
+        fits
+    });
+    group.take(same_one);
+    group.pairs.sort_by_key(|(a, _)| a.range().start);
+    group
+}
+
+impl<'d> Paired<'d> {
+    fn take(&mut self, mut fits: impl FnMut(Node<'d, 'd>, Node<'d, 'd>) -> bool) {
+        let mut left = Vec::new();
+        for a in std::mem::take(&mut self.gone) {
+            match self.new.iter().position(|b| fits(a, *b)) {
+                Some(at) => {
+                    let b = self.new.remove(at);
+                    self.pairs.push((a, b));
+                }
+                None => left.push(a),
+            }
+        }
+        self.gone = left;
+    }
+}

@@ -1,0 +1,245 @@
+//! The merge patch that turns one definition into another: what somebody changed by hand in one
+//! domain, to be replayed on others.
+//!
+//! The patch says no more than what changed, in the words of docs/patches.md. It is merged before
+//! it is given out, and an element that did not become what it should is replaced as a whole: so
+//! whatever the two definitions are, the patch makes the one of the other. What "the other"
+//! means is in [`Equality`]; what is left out as noise in [`Keep`].
+
+mod build;
+mod equal;
+mod made;
+mod noise;
+
+use std::collections::HashSet;
+
+use roxmltree::Node;
+
+use crate::document::{Document, DocumentError, Excerpt};
+use crate::merge::{self, MergeError, Patch};
+
+use build::Builder;
+pub use equal::Equality;
+use made::Made;
+pub use noise::Keep;
+use noise::Side;
+
+/// A derived patch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Derived {
+    /// Its text.
+    pub patch: String,
+    /// There is no difference, so it does nothing.
+    pub empty: bool,
+    /// It speaks of an interface by its MAC address, so it fits this domain only.
+    pub by_mac: bool,
+    /// Names of elements that are replaced as a whole although not everything in them is recorded.
+    pub replaced: Vec<String>,
+}
+
+/// Why there is no patch.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeriveError {
+    /// The definition as it was cannot be read.
+    #[error("cannot read the definition before")]
+    Before(#[source] DocumentError),
+    /// The definition as it became cannot be read.
+    #[error("cannot read the definition after")]
+    After(#[source] DocumentError),
+    /// A patch has no words for something in the new definition.
+    #[error("a patch cannot say this: {message}")]
+    Unsayable {
+        /// What it is.
+        message: String,
+        /// Where it stands in the definition after.
+        excerpt: Excerpt,
+    },
+}
+
+/// The patch that turns `before` into `after`, but for what `keep` leaves out.
+///
+/// # Errors
+/// One of the two is no definition, or the new one holds what no patch can say: text and
+/// elements mixed.
+pub fn derive(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveError> {
+    let old = Document::parse_domain(before).map_err(DeriveError::Before)?;
+    let after_document = Document::parse_domain(after).map_err(DeriveError::After)?;
+    if let Some(mixed) = mixed(after_document.root()) {
+        return Err(DeriveError::Unsayable {
+            message: format!("<{}> holds both text and elements", mixed.tag_name().name()),
+            excerpt: Excerpt::of(after, mixed.range().start),
+        });
+    }
+    let old_text =
+        noise::without(before, Side::Before, after, keep).map_err(DeriveError::Before)?;
+    let new_text = noise::without(after, Side::After, before, keep).map_err(DeriveError::After)?;
+    let a = Document::parse_domain(&old_text).map_err(DeriveError::Before)?;
+    let b = Document::parse_domain(&new_text).map_err(DeriveError::After)?;
+    let equality = Equality { strict: keep.order };
+    let work = Work {
+        before,
+        old: &old,
+        a: &a,
+        b: &b,
+        after,
+        keep,
+        equality,
+    };
+
+    // Without MAC addresses the patch fits other domains as well, if it can do without.
+    let none = HashSet::new();
+    let simple = work.propose(keep.mac, &none);
+    if !simple.counts_interfaces() && work.faults(&simple).is_empty() {
+        return Ok(work.derived(simple));
+    }
+    let mut whole = HashSet::new();
+    loop {
+        let proposal = work.propose(true, &whole);
+        let faults = work.faults(&proposal);
+        if faults.is_empty() {
+            return Ok(work.derived(proposal));
+        }
+        let before = whole.len();
+        for fault in faults {
+            work.widen(fault, &mut whole);
+        }
+        if whole.len() == before {
+            // Even the whole new definition does not do.
+            let first = b.root().range().start;
+            return Err(DeriveError::Unsayable {
+                message: "the new definition does not become itself; please report this".to_owned(),
+                excerpt: Excerpt::of(&new_text, first),
+            });
+        }
+    }
+}
+
+/// An element with both text and elements in it.
+fn mixed<'a>(node: Node<'a, 'a>) -> Option<Node<'a, 'a>> {
+    node.descendants().find(|node| {
+        node.is_element() && !equal::elements(*node).is_empty() && !equal::text(*node).is_empty()
+    })
+}
+
+struct Work<'w> {
+    before: &'w str,
+    /// As it is.
+    old: &'w Document<'w>,
+    /// Without noise.
+    a: &'w Document<'w>,
+    b: &'w Document<'w>,
+    after: &'w str,
+    keep: &'w Keep,
+    equality: Equality,
+}
+
+impl<'w> Work<'w> {
+    fn propose(&self, mac: bool, whole: &HashSet<usize>) -> Made {
+        let builder = Builder {
+            equality: self.equality,
+            mac,
+            whole,
+        };
+        let root = self.b.root();
+        builder
+            .change(self.a.root(), root)
+            .unwrap_or_else(|| Made::named(root, root.range().start))
+    }
+
+    /// The elements of the new definition that the patch does not bring about, by where they begin.
+    fn faults(&self, proposal: &Made) -> Vec<usize> {
+        let patch = Patch::new("derived", proposal.write());
+        let merged = match merge::merged(self.old, &patch) {
+            Ok(merged) => merged,
+            Err(error) => return vec![self.blame(proposal, &patch, &error)],
+        };
+        let text = merged.as_deref().unwrap_or(self.before);
+        let Ok(text) = noise::without(text, Side::After, self.after, self.keep) else {
+            return vec![self.b.root().range().start];
+        };
+        let Ok(result) = Document::parse_domain(&text) else {
+            return vec![self.b.root().range().start];
+        };
+        let mut found = Vec::new();
+        self.equality
+            .differences(result.root(), self.b.root(), &mut found);
+        if found.is_empty() {
+            return self.unstable(proposal, &patch, merged.as_deref());
+        }
+        found.iter().map(|node| node.range().start).collect()
+    }
+
+    /// What the patch would change in its own result: it takes out what it put in.
+    fn unstable(&self, proposal: &Made, patch: &Patch, merged: Option<&str>) -> Vec<usize> {
+        let again = merged.map(|text| {
+            let document = Document::parse_domain(text).ok()?;
+            merge::merged(&document, patch).ok()
+        });
+        if matches!(again, None | Some(Some(None))) {
+            return Vec::new();
+        }
+        let mut faults = Vec::new();
+        proposal.removals(&mut faults);
+        if faults.is_empty() {
+            faults.push(self.b.root().range().start);
+        }
+        faults
+    }
+
+    /// The element of the new definition whose part of the patch cannot be merged.
+    fn blame(&self, proposal: &Made, patch: &Patch, error: &MergeError) -> usize {
+        let root = self.b.root().range().start;
+        let MergeError::Unfit { excerpt, .. } = error else {
+            return root;
+        };
+        let Ok(written) = Document::parse(&patch.text) else {
+            return root;
+        };
+        let mut origins = Vec::new();
+        proposal.origins(&mut origins);
+        written
+            .root()
+            .descendants()
+            .filter(|node| {
+                node.is_element() && node.tag_name().namespace() != Some(merge::DIRECTIVES)
+            })
+            .zip(origins)
+            .find(|(node, _)| written.position(node.range().start) == excerpt.position)
+            .map_or(root, |(_, origin)| origin)
+    }
+
+    /// Replaces one more element as a whole: this one, or the one around it when it is already.
+    fn widen(&self, fault: usize, whole: &mut HashSet<usize>) {
+        let mut at = self
+            .b
+            .root()
+            .descendants()
+            .find(|node| node.is_element() && node.range().start == fault);
+        while let Some(node) = at {
+            if whole.insert(node.range().start) {
+                return;
+            }
+            at = node.parent_element();
+        }
+    }
+
+    fn derived(&self, proposal: Made) -> Derived {
+        let empty = proposal.children.is_empty()
+            && proposal.attributes.is_empty()
+            && proposal.op == merge::Op::Merge;
+        let patch = proposal.write();
+        let mut replaced = Vec::new();
+        if *self.keep != Keep::ALL {
+            proposal.replaced(&mut replaced);
+        }
+        Derived {
+            replaced,
+            by_mac: !self.keep.mac && patch.contains("<mac "),
+            patch,
+            empty,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,272 @@
+//! What libvirt adds to a definition by itself, and what makes a domain this one and no other:
+//! nothing that anybody changed by hand, so not worth recording.
+
+use roxmltree::Node;
+
+use crate::document::{Document, DocumentError, Edit, child, children, qemu};
+
+/// What else is to be recorded, and how strictly.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// Addresses of devices in the guest (`<address>` of a device).
+    pub addresses: bool,
+    /// Names libvirt gives to devices (`<alias name='net0'>`; names of the user's own always count).
+    pub aliases: bool,
+    /// Controllers that come and go with the devices that need them.
+    pub controllers: bool,
+    /// The UUID.
+    pub uuid: bool,
+    /// MAC addresses.
+    pub mac: bool,
+    /// The name.
+    pub name: bool,
+    /// The order of elements where libvirt reads any.
+    pub order: bool,
+}
+
+impl Keep {
+    /// Everything.
+    pub const ALL: Keep = Keep {
+        addresses: true,
+        aliases: true,
+        controllers: true,
+        uuid: true,
+        mac: true,
+        name: true,
+        order: true,
+    };
+
+    /// The words for it.
+    pub const WORDS: [&str; 8] = [
+        "addresses",
+        "aliases",
+        "controllers",
+        "uuid",
+        "mac",
+        "name",
+        "order",
+        "all",
+    ];
+
+    /// Adds what one word stands for; `false` for a word that is none.
+    pub fn add(&mut self, word: &str) -> bool {
+        match word {
+            "addresses" => self.addresses = true,
+            "aliases" => self.aliases = true,
+            "controllers" => self.controllers = true,
+            "uuid" => self.uuid = true,
+            "mac" => self.mac = true,
+            "name" => self.name = true,
+            "order" => self.order = true,
+            "all" => *self = Keep::ALL,
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// Which of two definitions one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// As it was.
+    Before,
+    /// As it became.
+    After,
+}
+
+/// `text` without what is not kept. `other` is the definition it is compared with.
+///
+/// # Errors
+/// One of the two cannot be read.
+pub fn without(text: &str, side: Side, other: &str, keep: &Keep) -> Result<String, DocumentError> {
+    let document = Document::parse_domain(text)?;
+    let other = Document::parse_domain(other)?;
+    let mut cut = Cut {
+        document: &document,
+        side,
+        other: &other,
+        keep,
+        edits: Vec::new(),
+    };
+    cut.domain();
+    let edits = cut.edits;
+    // Edits of different elements cannot overlap, and each element is cut once.
+    Ok(document.splice(edits).unwrap_or_else(|_| text.to_owned()))
+}
+
+struct Cut<'d> {
+    document: &'d Document<'d>,
+    side: Side,
+    other: &'d Document<'d>,
+    keep: &'d Keep,
+    edits: Vec<Edit>,
+}
+
+impl<'d> Cut<'d> {
+    fn domain(&mut self) {
+        let root = self.document.root();
+        if *self.keep == Keep::ALL {
+            return;
+        }
+        // The number of a running domain.
+        self.attribute(root, "id");
+        for element in root.children().filter(Node::is_element) {
+            match element.tag_name().name() {
+                "name" if !self.keep.name => self.element(element),
+                "uuid" if !self.keep.uuid => self.element(element),
+                "devices" => self.devices(element),
+                "os" if !self.keep.name => self.nvram(element),
+                _ => {}
+            }
+        }
+    }
+
+    /// libvirt makes up the path of the variables' file from the domain's name.
+    fn nvram(&mut self, os: Node<'d, 'd>) {
+        let name = self.document.text_at(&["name"]).unwrap_or_default();
+        let Some(nvram) = child(os, "nvram") else {
+            return;
+        };
+        let path = nvram.text().unwrap_or_default().trim();
+        let file = path.rsplit('/').next().unwrap_or_default();
+        let made_up = ["_VARS.fd", "_VARS.qcow2"]
+            .iter()
+            .any(|ending| file.strip_suffix(ending) == Some(name));
+        if made_up
+            && let Some(text) = nvram.first_child().filter(|first| {
+                first.is_text() && first.next_sibling().is_none() && path.starts_with('/')
+            })
+        {
+            self.edits.push(Edit::delete(text.range()));
+        }
+    }
+
+    fn devices(&mut self, devices: Node<'d, 'd>) {
+        for device in devices.children().filter(Node::is_element) {
+            if device.tag_name().name() == "controller" && !self.keep.controllers {
+                if self.is_generated(device) {
+                    self.element(device);
+                    continue;
+                }
+                self.numbers_of(device);
+            }
+            for part in device.children().filter(Node::is_element) {
+                let own_alias = || {
+                    part.attribute("name")
+                        .is_some_and(|name| name.starts_with("ua-"))
+                };
+                let noise = match part.tag_name().name() {
+                    "address" => !self.keep.addresses,
+                    "alias" => !self.keep.aliases && !own_alias(),
+                    "mac" => {
+                        !self.keep.mac
+                            && device.tag_name().name() == "interface"
+                            && !self.is_known(device)
+                    }
+                    _ => false,
+                };
+                if noise {
+                    self.element(part);
+                }
+            }
+        }
+    }
+
+    /// Whether the MAC address of this interface tells it apart: the other definition has it too,
+    /// or it is gone there and nothing new can be what became of it.
+    fn is_known(&self, interface: Node<'_, '_>) -> bool {
+        let in_other = |mac: &Option<String>| {
+            self.other
+                .devices("interface")
+                .any(|other| mac_of(other) == *mac)
+        };
+        let all_of_other = || {
+            self.other.devices("interface").all(|other| {
+                let mac = mac_of(other);
+                self.document
+                    .devices("interface")
+                    .any(|own| mac_of(own) == mac)
+            })
+        };
+        in_other(&mac_of(interface)) || (self.side == Side::Before && all_of_other())
+    }
+
+    /// Whether libvirt adds such a controller by itself and takes it away again.
+    fn is_generated(&self, controller: Node<'_, '_>) -> bool {
+        let attribute = |name| controller.attribute(name);
+        let of_type = |other: &Node<'_, '_>| other.attribute("type") == attribute("type");
+        let alone = || {
+            self.other
+                .devices("controller")
+                .filter(of_type)
+                .all(|other| other.attribute("index") != attribute("index"))
+        };
+        let none = || {
+            !self
+                .other
+                .devices("controller")
+                .any(|other| of_type(&other))
+        };
+        let plain = child(controller, "driver").is_none();
+        match attribute("type") {
+            Some("pci") => {
+                plain
+                    && children(controller, "target").all(|target| {
+                        target.attribute("hotplug").is_none() && target.attribute("busNr").is_none()
+                    })
+            }
+            Some("sata" | "ide" | "fdc" | "virtio-serial" | "ccid") => plain && alone(),
+            Some("usb") => plain && none(),
+            Some("scsi") => plain && none() && attribute("model") != Some("virtio-scsi"),
+            _ => false,
+        }
+    }
+
+    /// The numbers libvirt gives to a PCI controller that is of interest for something else.
+    fn numbers_of(&mut self, controller: Node<'d, 'd>) {
+        if controller.attribute("type") != Some("pci") {
+            return;
+        }
+        for part in controller.children().filter(Node::is_element) {
+            match part.tag_name().name() {
+                "model" => self.element(part),
+                "target" => {
+                    self.attribute(part, "chassis");
+                    self.attribute(part, "chassisNr");
+                    self.attribute(part, "port");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn element(&mut self, node: Node<'d, 'd>) {
+        let range = crate::document::with_line(self.document.text(), node.range());
+        self.edits.push(Edit::delete(range));
+    }
+
+    fn attribute(&mut self, node: Node<'d, 'd>, name: &str) {
+        let text = self.document.text();
+        let parts = crate::document::Parts::of(text, node);
+        if let Some(there) = parts.attribute(text, name) {
+            self.edits.push(Edit::delete(there.with_space.clone()));
+        }
+    }
+}
+
+fn mac_of(interface: Node<'_, '_>) -> Option<String> {
+    let mac = child(interface, "mac")?;
+    mac.attribute("address").map(str::to_lowercase)
+}
+
+/// Elements whose order is what they mean, whatever is kept.
+pub(super) fn is_sequence(node: Node<'_, '_>) -> bool {
+    let parent = node
+        .parent_element()
+        .map_or("", |parent| parent.tag_name().name());
+    match node.tag_name().name() {
+        "arg" => qemu::is(node, "arg"),
+        "boot" | "initarg" => parent == "os",
+        _ => false,
+    }
+}
