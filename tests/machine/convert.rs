@@ -114,6 +114,10 @@ fn the_version_is_kept_where_the_host_has_it() {
             .with("machine.convert=yes")
             .makes(&os(before), &os(after));
         assert_eq!(notes(&report), note);
+        assert_eq!(
+            report.reason,
+            format!("{before} becomes {after}: libvirt adds its controllers")
+        );
     }
 }
 

@@ -12,6 +12,7 @@ mod host;
 mod identity;
 mod macos;
 mod memory;
+mod options;
 mod phyllome;
 mod run;
 mod types;

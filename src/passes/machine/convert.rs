@@ -31,10 +31,11 @@ pub(super) fn patch(
     let moved = conversion.disks();
     conversion.arguments();
 
-    let mut what = vec![match conversion.addresses {
-        1 => "1 PCI address is given anew".to_owned(),
-        count => format!("{count} PCI addresses are given anew"),
-    }];
+    let mut what = match conversion.addresses {
+        0 => vec!["libvirt adds its controllers".to_owned()],
+        1 => vec!["1 PCI address is given anew".to_owned()],
+        count => vec![format!("{count} PCI addresses are given anew")],
+    };
     if !moved.is_empty() {
         what.push(format!("IDE disks become SATA ({})", moved.join(", ")));
         notes.push("a guest that was installed on IDE disks needs an AHCI driver to boot from SATA; macOS has one".to_owned());
