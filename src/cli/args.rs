@@ -71,6 +71,7 @@ pub enum Command {
   virt-patch diff vm.xml                        the default profile, macpro7,1
   virt-patch diff vm.xml --pass topology,topoext
   virt-patch diff --template -p macpro5,1
+  virt-patch diff vm.xml --annotate             with the maker of every line
   virt-patch diff --show-secrets vm.xml | patch -p1")]
     Diff(DiffArgs),
     /// Print the patched definition
@@ -217,6 +218,12 @@ pub struct DiffArgs {
     /// Lines of context
     #[arg(short = 'U', long, value_name = "N", default_value_t = 3)]
     pub unified: usize,
+    /// Say in front of every changed line which pass or patch made it
+    #[arg(long, conflicts_with_all = ["json", "qemu"])]
+    pub annotate: bool,
+    /// One diff for each pass and patch, each on top of the one before
+    #[arg(long, conflicts_with_all = ["json", "qemu", "annotate"])]
+    pub by_pass: bool,
     /// The QEMU command line before and after instead of the definition
     #[arg(long, conflicts_with = "json")]
     pub qemu: bool,
