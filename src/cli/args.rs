@@ -78,7 +78,8 @@ pub enum Command {
     #[command(after_help = "Examples:
   virt-patch render vm.xml > new.xml
   virsh dumpxml --inactive --security-info vm | virt-patch render | virsh define --validate /dev/stdin
-  virt-patch render --template --output mac.xml")]
+  virt-patch render --template --output mac.xml
+  virt-patch render --in-place --pass '' --patch guest-agent vms/*.xml")]
     Render(RenderArgs),
     /// Say for each pass whether it has something to do
     #[command(after_help = "Examples:
@@ -245,6 +246,9 @@ pub struct RenderArgs {
     /// Write here instead of to standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Change the files themselves, each as a whole or not at all
+    #[arg(short, long, conflicts_with_all = ["output", "template"])]
+    pub in_place: bool,
 }
 
 /// Arguments of `check`.
