@@ -10,7 +10,7 @@ use crate::document::qemu::{self, Problem};
 use crate::document::{Document, DocumentError};
 use crate::merge::{self, MergeError, Patch};
 use crate::passes::settings::Settings;
-use crate::passes::{Context, Needs, Outcome, Pass};
+use crate::passes::{Context, Needs, Outcome, PASSES, Pass, guest};
 use crate::patches::facts;
 
 /// One thing to run.
@@ -119,7 +119,7 @@ pub struct Plan {
     pub after: String,
     /// The steps in their order.
     pub steps: Vec<StepReport>,
-    /// What libvirt would drop or QEMU refuse in the QEMU arguments, found in `before`.
+    /// What libvirt would drop and what libvirt or QEMU would refuse, found in `before`.
     pub problems: Vec<Problem>,
 }
 
@@ -127,6 +127,22 @@ impl Plan {
     /// Whether the definition changes.
     pub fn changed(&self) -> bool {
         self.before != self.after
+    }
+
+    /// This plan and one for its result, as one. What changed in the first stays a change.
+    fn then(self, next: Plan) -> Plan {
+        let steps = self.steps.into_iter().zip(next.steps);
+        Plan {
+            after: next.after,
+            steps: steps
+                .map(|(first, second)| match (first.verdict, second.verdict) {
+                    (_, Verdict::Blocked) => second,
+                    (Verdict::Changed, _) => first,
+                    _ => second,
+                })
+                .collect(),
+            ..self
+        }
     }
 
     /// The steps that stop the run.
@@ -156,24 +172,55 @@ pub enum PlanError {
     },
 }
 
-/// Runs `steps` over the definition `text`.
+/// Runs `steps` over the definition `text`, in their order. Where that is another order than that
+/// of [`PASSES`], a pass may have decided from what a later one changed: then all run again, until
+/// nothing changes any more.
 ///
 /// # Errors
 /// A definition that cannot be read, or a user's patch that cannot be merged.
 pub fn run(text: &str, steps: &[Step], context: &Context<'_>) -> Result<Plan, PlanError> {
+    let mut plan = once(text, steps, context)?;
+    if in_usual_order(steps) {
+        return Ok(plan);
+    }
+    for _ in 1..steps.len() {
+        if !plan.changed() {
+            break;
+        }
+        let next = once(&plan.after, steps, context)?;
+        if !next.changed() {
+            break;
+        }
+        plan = plan.then(next);
+    }
+    Ok(plan)
+}
+
+fn in_usual_order(steps: &[Step]) -> bool {
+    let place = |pass: &Pass| PASSES.iter().position(|known| known.name == pass.name);
+    steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Pass(pass) => place(pass),
+            Step::Patch(_) => None,
+        })
+        .is_sorted()
+}
+
+fn once(text: &str, steps: &[Step], context: &Context<'_>) -> Result<Plan, PlanError> {
     let document = Document::parse_domain(text)?;
     if steps.is_empty() {
         return Ok(Plan {
             before: text.to_owned(),
             after: text.to_owned(),
             steps: Vec::new(),
-            problems: qemu::problems(&document),
+            problems: problems(&document),
         });
     }
     if let Some(error) = document.duplicate() {
         return Err(error.into());
     }
-    let problems = qemu::problems(&document);
+    let problems = problems(&document);
     let mut reports: Vec<StepReport> = Vec::with_capacity(steps.len());
     let mut remaining = steps.iter();
     let mut new = run_until_change(&document, &mut remaining, context, &mut reports)?;
@@ -196,6 +243,12 @@ pub fn run(text: &str, steps: &[Step], context: &Context<'_>) -> Result<Plan, Pl
         steps: reports,
         problems,
     })
+}
+
+fn problems(document: &Document<'_>) -> Vec<Problem> {
+    let mut problems = qemu::problems(document);
+    problems.extend(guest::advice(document));
+    problems
 }
 
 /// Runs steps on one parsed text until one of them makes another.

@@ -163,9 +163,7 @@ fn facts_say_what_stays_unknown() {
     assert_eq!(read.facts.cpu.siblings.len(), 16);
     assert_eq!(
         read.unknown,
-        [
-            "usable CPU models and loaders: libvirt gives domain capabilities to read-write connections only"
-        ]
+        ["which CPU models can be used: libvirt does not tell on a read-only connection"]
     );
 }
 

@@ -8,15 +8,17 @@
 
 #[path = "common/daemon.rs"]
 mod daemon;
+#[path = "common/user.rs"]
+mod user;
 
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use daemon::Daemon;
+use user::{Run, User};
 
 const PASSWORD: &str = "hunter2x";
 const OSK: &str = "ourhardworkbythesewordsguardedpleasedontsteal(c)AppleComputerInc";
@@ -44,136 +46,6 @@ fn main() -> ExitCode {
         an_unknown_name_and_the_list_of_domains,
         facts_come_from_the_connection,
     ])
-}
-
-/// A user with a state directory of their own.
-struct User {
-    home: tempfile::TempDir,
-}
-
-impl User {
-    fn new() -> User {
-        User {
-            home: tempfile::tempdir().unwrap(),
-        }
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_virt-patch"));
-        command
-            .args(arguments)
-            .env("XDG_STATE_HOME", self.state())
-            .env("NO_COLOR", "1")
-            .env_remove("VIRT_PATCH_OSK")
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn state(&self) -> PathBuf {
-        self.home.path().join("state")
-    }
-
-    fn run(&self, arguments: &[&str]) -> Run {
-        Run::of(self.command(arguments).output().unwrap())
-    }
-
-    /// Runs on a terminal, which `script` makes; what is written to the child is typed there.
-    fn on_a_terminal(&self, arguments: &[&str]) -> Terminal {
-        let program = env!("CARGO_BIN_EXE_virt-patch");
-        let line = format!("exec {program} {}", arguments.join(" "));
-        let log = self
-            .home
-            .path()
-            .join(format!("terminal-{}", arguments.len()));
-        let _ = fs::remove_file(&log);
-        let child = Command::new("script")
-            .args(["--quiet", "--flush", "--return", "--command", &line])
-            .arg(&log)
-            .env("XDG_STATE_HOME", self.state())
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        Terminal { child, log }
-    }
-
-    fn backups(&self) -> Vec<PathBuf> {
-        let output = self.run(&["undo", "--list"]);
-        output
-            .stdout
-            .lines()
-            .filter_map(|line| line.split("  ").last())
-            .map(PathBuf::from)
-            .collect()
-    }
-}
-
-#[derive(Debug)]
-struct Run {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Run {
-    fn of(output: Output) -> Run {
-        Run {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-
-    #[track_caller]
-    fn exits(self, code: i32) -> Run {
-        assert_eq!(self.code, Some(code), "{self:#?}");
-        self
-    }
-
-    #[track_caller]
-    fn says(self, words: &str) -> Run {
-        assert!(self.stderr.contains(words), "no '{words}' in {self:#?}");
-        self
-    }
-}
-
-struct Terminal {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Terminal {
-    fn screen(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
-    }
-
-    #[track_caller]
-    fn wait_for(&self, words: &str) {
-        let began = Instant::now();
-        while !self.screen().contains(words) {
-            assert!(
-                began.elapsed() < Duration::from_secs(30),
-                "no '{words}' on {}",
-                self.screen()
-            );
-            sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn types(&mut self, text: &str) {
-        self.child
-            .stdin
-            .as_mut()
-            .unwrap()
-            .write_all(text.as_bytes())
-            .unwrap();
-    }
-
-    fn ends(mut self) -> (Option<i32>, String) {
-        let code = self.child.wait().unwrap().code();
-        (code, self.screen())
-    }
 }
 
 /// A definition as virt-install prints it, with a VNC password.
@@ -535,7 +407,7 @@ fn a_refused_definition_shows_its_line(libvirt: &Daemon) {
     let user = User::new();
     libvirt.define(&tiny("refused"));
     let old = complete(libvirt, "refused");
-    let patch = user.home.path().join("watchdog.xml");
+    let patch = user.home().join("watchdog.xml");
     fs::write(
         &patch,
         "<domain><devices><watchdog model='itchy' action='none'/></devices></domain>",
@@ -565,7 +437,7 @@ fn what_libvirt_would_drop_is_rolled_back(libvirt: &Daemon) {
     let user = User::new();
     libvirt.define(&tiny("dropped"));
     let old = complete(libvirt, "dropped");
-    let patch = user.home.path().join("pin.xml");
+    let patch = user.home().join("pin.xml");
     // There is no vCPU 9: libvirt accepts the pin and forgets it.
     fs::write(
         &patch,
@@ -612,7 +484,7 @@ fn states_of_a_domain(libvirt: &Daemon) {
     user.run(&[&again[..], &["--force"]].concat()).exits(0);
     assert!(complete(libvirt, "running").contains("Westmere-v2"));
 
-    let transient = user.home.path().join("transient.xml");
+    let transient = user.home().join("transient.xml");
     fs::write(&transient, tiny("transient")).unwrap();
     libvirt.virsh(["create", transient.to_str().unwrap()]);
     user.run(&["apply", "transient", "-p", "macpro7,1", "--yes"])
@@ -659,7 +531,7 @@ fn new_machines_and_imports(libvirt: &Daemon) {
         .exits(2)
         .says("a new machine needs a name");
     // Without hardware virtualization libvirt takes no domain of type kvm.
-    let file = user.home.path().join("new.xml");
+    let file = user.home().join("new.xml");
     fs::write(
         &file,
         user.run(&["template"])

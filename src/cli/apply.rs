@@ -6,11 +6,11 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::args::ApplyArgs;
-use super::connection::{libvirt_message, takes_effect};
+use super::connection::{libvirt_message, must_be_stored, must_start_anew, takes_effect};
 use super::errors::{Advice, InFile};
 use super::plan::Job;
 use super::source::{self, Definition, SourceName};
-use super::{Exit, World, confirm, show};
+use super::{Exit, World, confirm, preflight, show};
 use crate::document::Document;
 use crate::host::Facts;
 use crate::hypervisor::backup::Store;
@@ -46,6 +46,7 @@ pub(crate) fn run(args: &ApplyArgs, world: &mut World<'_>) -> anyhow::Result<Exi
     confirm::guard_signals()?;
     let connection = world.open(Mode::ReadWrite)?;
     for name in names {
+        confirm::next();
         let applied = Target::of(&name, args, &*connection, world)
             .and_then(|target| target.apply(args, &job, &*connection, world));
         worst = worst.max(super::check::or_report(applied, world));
@@ -71,14 +72,17 @@ impl Target {
         world: &mut World<'_>,
     ) -> anyhow::Result<Target> {
         if let SourceName::Domain(name) = name {
-            let info = world.find(connection, name)?;
-            if !info.persistent {
+            if args.run.name.is_some() {
                 return Err(Advice::new(
-                    format!("'{name}' is a transient domain: it has no stored definition and is gone when it stops"),
-                    "make it persistent first (virsh dumpxml NAME > vm.xml; virsh define vm.xml), or change what creates it",
+                    format!("--name is for a new domain, and '{name}' is one that is there"),
+                    format!(
+                        "rename it with virsh domrename {name} NEW, which keeps everything else"
+                    ),
                 )
                 .into());
             }
+            let info = world.find(connection, name)?;
+            must_be_stored(&info)?;
             let definition = world.definition_of(connection, &info, Secrets::Included)?;
             return Ok(Target {
                 stored: definition.text.clone(),
@@ -91,6 +95,7 @@ impl Target {
             .map_err(|error| InFile::document(&definition.name, error))
             .with_context(|| format!("cannot read {}", source::quoted(&definition.name)))?;
         let its_name = args
+            .run
             .name
             .clone()
             .or_else(|| document.text_at(&["name"]).map(str::to_owned));
@@ -103,7 +108,7 @@ impl Target {
             )
             .into());
         };
-        if definition.template && args.name.is_none() {
+        if definition.template && args.run.name.is_none() {
             return Err(Advice::new(
                 "a new machine needs a name",
                 "say apply --template --name NAME",
@@ -111,22 +116,9 @@ impl Target {
             .into());
         }
         definition.host = Some(world.host_of(connection, &definition.text)?);
-        let taken = taken_by(connection, &its_name, its_uuid.as_deref())?;
-        match taken {
-            Some(info) if !args.replace => Err(Advice::new(
-                match its_uuid.as_deref() {
-                    Some(uuid) if same_uuid(uuid, &info.uuid) && info.name != its_name => {
-                        format!("the UUID {uuid} belongs to the domain '{}'", info.name)
-                    }
-                    _ => format!(
-                        "there is a domain '{}' already (UUID {})",
-                        info.name, info.uuid
-                    ),
-                },
-                "choose another name and remove <uuid>, or say --replace to redefine that domain",
-            )
-            .into()),
+        match taken_by(connection, &its_name, its_uuid.as_deref(), args.replace)? {
             Some(info) => {
+                must_be_stored(&info)?;
                 // Name and UUID are what makes it this domain; libvirt refuses a change of one.
                 definition.text = identified(&definition, &info.name, Some(&info.uuid))?;
                 Ok(Target {
@@ -136,6 +128,7 @@ impl Target {
                 })
             }
             None => {
+                definition.is_new = true;
                 definition.text = identified(&definition, &its_name, None)?;
                 Ok(Target {
                     info: None,
@@ -159,7 +152,11 @@ impl Target {
         let name = self.name();
         if !args.json {
             self.show_diff(&plan, &uri, world)?;
-            show::summary(&definition.name, &plan, &mut world.out);
+            match self.info.is_some() || plan.changed() {
+                true => show::summary(&definition.name, &plan, &mut world.out),
+                // As it is, but it is not there yet.
+                false => show::warnings(&definition.name, &plan, &mut world.out),
+            }
         }
         let blocked: Vec<_> = plan.blocked().collect();
         if !blocked.is_empty() {
@@ -172,15 +169,20 @@ impl Target {
         if args.dry_run {
             return self.report(args, job, &plan, "pending", None, world, Exit::Pending);
         }
-        if let Some(info) = &self.info
-            && info.has_managed_save
-            && !args.force
-        {
-            return Err(Advice::new(
-                format!("'{name}' has a managed save image, and its next start restores the old hardware from it"),
-                format!("start it and shut it down, or drop the image (virsh managedsave-remove {name}); or say --force"),
-            )
-            .into());
+        if let Some(info) = &self.info {
+            must_start_anew(info, args.force)?;
+        }
+        if args.preflight {
+            let report = preflight::attempt(connection, &plan.after)?;
+            let style = |verdict| world.out.verdict(verdict, false);
+            let text = preflight::text(&report, style);
+            world.out.say(text.trim_end());
+            if !report.is_good() {
+                world
+                    .out
+                    .always("QEMU has not what the definition says; nothing was changed");
+                return self.report(args, job, &plan, "pending", None, world, Exit::Pending);
+            }
         }
         let question = match &self.info {
             Some(_) => format!("Redefine '{name}' on {uri}?"),
@@ -204,7 +206,7 @@ impl Target {
         let name = self.name();
         let store = Store::in_environment(|name| std::env::var_os(name))?;
         let facts = job.facts(&self.definition, world)?;
-        let verify = |stored: &str| unsatisfied(job, plan, &facts, stored);
+        let verify = |stored: &str| unsatisfied(job, plan, &self.definition, &facts, stored);
         let reconnect = || {
             let connector =
                 world
@@ -251,7 +253,11 @@ impl Target {
                 self.report(args, job, plan, "applied", backup, world, Exit::Done)
             }
             Ok(Redefined::Conflict { now }) => {
-                world.out.always(&format!("'{name}' was changed by someone else since the diff was made; nothing was changed. Their change:"));
+                let what = match &self.info {
+                    Some(_) => "changed",
+                    None => "defined",
+                };
+                world.out.always(&format!("'{name}' was {what} by someone else since the diff was made; nothing was changed by this. Their change:"));
                 let masked = mask::mask_pair(&self.stored, &now);
                 let labels = Labels::domain(&name, "then and now");
                 let options = DiffOptions {
@@ -265,7 +271,13 @@ impl Target {
                 self.report(args, job, plan, "conflict", None, world, Exit::Pending)
             }
             Ok(Redefined::RolledBack { problems, backup }) => {
-                world.out.always(&format!("libvirt did not store what it was given, and the old definition of '{name}' is back:"));
+                let now = match &self.info {
+                    Some(_) => format!("the old definition of '{name}' is back"),
+                    None => format!("'{name}' is not defined"),
+                };
+                world.out.always(&format!(
+                    "libvirt did not store what it was given, so {now}. What was lost:"
+                ));
                 for problem in problems {
                     world.out.always(&format!("  {problem}"));
                 }
@@ -283,15 +295,23 @@ impl Target {
                 .and_then(|message| blame::line_of(message, &self.stored, &plan.after)),
             _ => None,
         };
+        let help = match &error {
+            RedefineError::Refused(source) => libvirt_message(source).and_then(help_for),
+            _ => None,
+        };
         let name = self.name();
+        let cannot = match &self.info {
+            Some(_) => "cannot redefine",
+            None => "cannot define",
+        };
         match line {
             Some(excerpt) => anyhow::Error::new(error).context(InFile {
                 file: format!("{name}, as it would be"),
-                message: format!("cannot redefine '{name}'"),
+                message: format!("{cannot} '{name}'"),
                 excerpt,
-                help: None,
+                help: help.map(str::to_owned),
             }),
-            None => anyhow::Error::new(error).context(format!("cannot redefine '{name}'")),
+            None => anyhow::Error::new(error).context(format!("{cannot} '{name}'")),
         }
     }
 
@@ -349,14 +369,28 @@ impl Target {
     }
 }
 
+/// What to do about a refusal, where libvirt's message alone does not tell.
+fn help_for(message: &str) -> Option<&'static str> {
+    message.contains("does not support virt type 'kvm'").then_some(
+        "libvirt sees no hardware virtualization on that host: 'virt-host-validate qemu' says why (off in the firmware setup, kvm module not loaded, no /dev/kvm); type='qemu' emulates, slowly",
+    )
+}
+
 /// The passes that changed something and are not satisfied with what libvirt stored.
-fn unsatisfied(job: &Job, plan: &Plan, facts: &Facts, stored: &str) -> Vec<String> {
+fn unsatisfied(
+    job: &Job,
+    plan: &Plan,
+    definition: &Definition,
+    facts: &Facts,
+    stored: &str,
+) -> Vec<String> {
     let context = Context {
         facts,
         settings: &job.settings,
-        template: false,
+        // What completes a new machine says nothing of an existing one.
+        template: definition.template,
     };
-    let again = match pipeline::run(stored, &job.steps, &context) {
+    let again = match pipeline::run(stored, job.steps(definition), &context) {
         Ok(again) => again,
         Err(error) => return vec![format!("what libvirt stored cannot be read: {error}")],
     };
@@ -376,16 +410,49 @@ fn unsatisfied(job: &Job, plan: &Plan, facts: &Facts, stored: &str) -> Vec<Strin
         .collect()
 }
 
-/// The domain that has this name or UUID.
+/// The domain that a definition from a file is to take the place of; an error where it may not.
 fn taken_by(
     connection: &dyn Hypervisor,
     name: &str,
     uuid: Option<&str>,
+    replace: bool,
 ) -> anyhow::Result<Option<DomainInfo>> {
-    let domains = connection.domains()?;
-    Ok(domains.into_iter().find(|domain| {
-        domain.name == name || uuid.is_some_and(|uuid| same_uuid(uuid, &domain.uuid))
-    }))
+    let mut of_name = None;
+    let mut of_uuid = None;
+    for domain in connection.domains()? {
+        if uuid.is_some_and(|uuid| same_uuid(uuid, &domain.uuid)) {
+            of_uuid = Some(domain.clone());
+        }
+        if domain.name == name {
+            of_name = Some(domain);
+        }
+    }
+    match (of_name, of_uuid) {
+        (None, None) => Ok(None),
+        (of_name, Some(other)) if other.name != name => Err(Advice::new(
+            format!(
+                "its UUID {} belongs to the domain '{}', and its name is '{name}'",
+                other.uuid, other.name
+            ),
+            match of_name {
+                Some(_) => "there are domains of both names: correct <name> or remove <uuid>, then say --replace".to_owned(),
+                None => format!(
+                    "remove <uuid> for a machine of its own; or, if it is that domain, rename that first: virsh domrename {} {name}",
+                    other.name
+                ),
+            },
+        )
+        .into()),
+        (Some(info), _) | (None, Some(info)) if replace => Ok(Some(info)),
+        (Some(info), _) | (None, Some(info)) => Err(Advice::new(
+            format!(
+                "there is a domain '{}' already (UUID {})",
+                info.name, info.uuid
+            ),
+            "say --replace to redefine that domain; or choose another name (--name) and remove <uuid>",
+        )
+        .into()),
+    }
 }
 
 fn same_uuid(a: &str, b: &str) -> bool {

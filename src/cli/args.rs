@@ -48,8 +48,8 @@ pub struct Global {
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Say more: where facts come from, what was looked at
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
-    pub verbose: u8,
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
 }
 
 /// When to use colours.
@@ -94,6 +94,11 @@ pub enum Command {
   virt-patch apply --template --name mac -p macpro7,1
   virt-patch apply imported.xml --pass '' --replace")]
     Apply(ApplyArgs),
+    /// Start a throw-away copy of the patched domain and ask QEMU what it really has
+    #[command(after_help = "Examples:
+  virt-patch preflight vm -p macpro7,1
+  virt-patch apply vm -p macpro7,1 --preflight")]
+    Preflight(PreflightArgs),
     /// Put the last backup of a domain back
     #[command(after_help = "Examples:
   virt-patch undo vm
@@ -171,6 +176,15 @@ pub struct RunArgs {
         help_heading = "What to run"
     )]
     pub skip: Vec<String>,
+    /// These passes as well; 'virt-patch list' shows them all
+    #[arg(
+        long,
+        value_name = "A,B,…",
+        value_delimiter = ',',
+        help_heading = "What to run",
+        conflicts_with = "pass"
+    )]
+    pub also: Vec<String>,
     /// A merge patch to run after the passes (repeatable, in this order)
     #[arg(long, value_name = "NAME|FILE", help_heading = "What to run")]
     pub patch: Vec<String>,
@@ -180,9 +194,18 @@ pub struct RunArgs {
     /// Ask for this many vCPUs
     #[arg(long, value_name = "N", help_heading = "What to run")]
     pub vcpus: Option<u32>,
+    /// Ask for this much memory, in any unit of libvirt: 8GiB, 8192MiB
+    #[arg(long, value_name = "AMOUNT", help_heading = "What to run")]
+    pub memory: Option<String>,
+    /// Name of the new machine; it gets a fresh UUID as well (with --template)
+    #[arg(long, value_name = "NAME", help_heading = "What to run")]
+    pub name: Option<String>,
     /// The macOS release the guest is to run, by name or number: sonoma, 10.15
     #[arg(long, value_name = "RELEASE", help_heading = "What to run")]
     pub macos: Option<String>,
+    /// An image or block device to be a disk: OpenCore first, then macOS (repeatable)
+    #[arg(long, value_name = "PATH", help_heading = "What to run")]
+    pub disk: Vec<PathBuf>,
     /// QEMU CPU model instead of the profile's
     #[arg(long, value_name = "MODEL", help_heading = "What to run")]
     pub cpu_model: Option<String>,
@@ -279,13 +302,25 @@ pub struct ApplyArgs {
     /// Redefine although a managed save image would restore the old hardware
     #[arg(long)]
     pub force: bool,
+    /// First start a throw-away copy and ask QEMU what it really has
+    #[arg(long)]
+    pub preflight: bool,
     /// A definition from a file takes the place of the domain of that name or UUID
     #[arg(long)]
     pub replace: bool,
-    /// Name of the new domain
-    #[arg(long, value_name = "NAME")]
-    pub name: Option<String>,
     /// JSON, one object for each domain on a line of its own
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `preflight`.
+#[derive(Debug, Args)]
+pub struct PreflightArgs {
+    #[command(flatten)]
+    pub sources: Sources,
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// JSON, one object for each SOURCE on a line of its own
     #[arg(long)]
     pub json: bool,
 }
@@ -304,6 +339,9 @@ pub struct UndoArgs {
     /// Show what would be done, and do nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
+    /// Undo although a managed save image would restore the present hardware
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Arguments of `host`.
@@ -359,7 +397,7 @@ impl Cli {
                 Some(host) => Some(host.as_str()),
                 None => self.global.connect.as_ref().map(|_| "libvirt"),
             },
-            Command::Apply(_) => Some("libvirt"),
+            Command::Apply(_) | Command::Preflight(_) => Some("libvirt"),
             Command::Undo(args) if !args.list => Some("libvirt"),
             Command::List(args) if args.domains => Some("libvirt"),
             _ => None,
@@ -377,6 +415,7 @@ impl Cli {
             Command::Render(args) => &args.sources,
             Command::Check(args) => &args.sources,
             Command::Apply(args) => &args.sources,
+            Command::Preflight(args) => &args.sources,
             Command::Undo(args) => return args.domain.as_deref(),
             Command::Derive(args) => {
                 let mut sources = [&args.before, &args.after].into_iter();

@@ -74,32 +74,82 @@ pub(crate) fn patches(
     Ok(chosen)
 }
 
-/// The passes, then the patches.
+/// The passes, then the patches; on the template those that complete it as well.
 pub(crate) fn steps(
     args: &RunArgs,
     profile: &Profile,
-    patches: Vec<Chosen>,
+    patches: &[Chosen],
+    template: bool,
 ) -> anyhow::Result<Vec<Step>> {
-    let names = match &args.pass {
-        Some(list) => split(list),
-        None => profile.passes.clone(),
-    };
-    let skipped = skipped(args);
-    let mut steps = Vec::new();
-    for name in names.iter().filter(|name| !skipped.contains(name)) {
-        let place = match args.pass {
-            Some(_) => None,
-            None => profile.place(Part::Pass, name),
+    let named = |names: &[String], from_profile: bool| -> anyhow::Result<Vec<&'static Pass>> {
+        let find = |name: &String| {
+            pass(name).map_err(|(message, help)| {
+                match profile.place(Part::Pass, name).filter(|_| from_profile) {
+                    Some(place) => InFile::profile(place, message, Some(help)).into(),
+                    None => anyhow::Error::new(Advice::new(message, help)),
+                }
+            })
         };
-        let pass = pass(name).map_err(|(message, help)| match place {
-            Some(place) => InFile::profile(place, message, Some(help)).into(),
-            None => anyhow::Error::new(Advice::new(message, help)),
-        });
-        steps.push(Step::Pass(pass?));
+        names.iter().map(find).collect()
+    };
+    let mut chosen = match &args.pass {
+        Some(list) => named(&split(list), false)?,
+        None => named(&profile.passes, true)?,
+    };
+    if args.pass.is_none() {
+        if template {
+            add(&mut chosen, named(&profile.template_passes, true)?);
+        }
+        add(&mut chosen, asked_for(args));
+        let also: Vec<String> = args.also.iter().flat_map(|names| split(names)).collect();
+        add(&mut chosen, named(&also, false)?);
     }
-    let run = patches.into_iter().filter(|one| !one.skipped);
-    steps.extend(run.map(|one| Step::Patch(one.patch)));
+    let skipped = skipped(args);
+    chosen.retain(|pass| !skipped.iter().any(|name| name == pass.name));
+    let mut steps: Vec<Step> = chosen.into_iter().map(Step::Pass).collect();
+    let run = patches.iter().filter(|one| !one.skipped);
+    steps.extend(run.map(|one| Step::Patch(one.patch.clone())));
     Ok(steps)
+}
+
+/// The passes whose own settings were given: what is asked for is done, whatever the profile lists.
+fn asked_for(args: &RunArgs) -> Vec<&'static Pass> {
+    let options = [
+        ("memory.size", args.memory.is_some()),
+        ("disk.paths", !args.disk.is_empty()),
+    ];
+    let given = args
+        .set
+        .iter()
+        .filter_map(|pair| pair.split_once('='))
+        .filter(|(_, value)| *value != "no")
+        .map(|(key, _)| key.trim());
+    let given: Vec<&str> = options
+        .iter()
+        .filter(|(_, is_given)| *is_given)
+        .map(|(key, _)| *key)
+        .chain(given)
+        .collect();
+    passes::PASSES
+        .iter()
+        .filter(|pass| {
+            pass.settings
+                .iter()
+                .any(|setting| given.contains(&setting.key))
+        })
+        .collect()
+}
+
+/// Adds passes, each before the first that runs later.
+fn add(chosen: &mut Vec<&'static Pass>, more: Vec<&'static Pass>) {
+    let place = |pass: &Pass| passes::PASSES.iter().position(|one| one.name == pass.name);
+    for pass in more {
+        if chosen.iter().any(|one| one.name == pass.name) {
+            continue;
+        }
+        let later = chosen.iter().position(|one| place(one) > place(pass));
+        chosen.insert(later.unwrap_or(chosen.len()), pass);
+    }
 }
 
 /// Gives the settings of a profile to its passes and patches.

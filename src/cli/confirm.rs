@@ -1,25 +1,45 @@
 //! The question before a definition is written, and what Ctrl-C means at which moment.
 
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use super::errors::Advice;
+use crate::hypervisor::preflight;
 
-/// Set while a definition is being written: a signal must wait for the end of it.
-static CRITICAL: AtomicBool = AtomicBool::new(false);
+/// Where the run is: what a signal may do depends on it.
+static MOMENT: AtomicU8 = AtomicU8::new(READING);
+/// Nothing of this domain is written yet: a signal ends the program.
+const READING: u8 = 0;
+/// A definition is being written: a signal has to wait.
+const WRITING: u8 = 1;
+/// It is written, and how it ended is being said: a signal is too late.
+const WRITTEN: u8 = 2;
+
+/// Something was written in this run, to this domain or one before it.
+static WROTE: AtomicBool = AtomicBool::new(false);
 
 /// From here on Ctrl-C and SIGTERM end the program only where nothing is half done.
 pub(crate) fn guard_signals() -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
         let mut stderr = io::stderr().lock();
-        if CRITICAL.load(Ordering::SeqCst) {
-            let _ = writeln!(
-                stderr,
-                "\ninterrupted while the definition is written: it is finished first"
-            );
-        } else {
-            let _ = writeln!(stderr, "\ninterrupted; nothing was changed");
-            std::process::exit(130);
+        match MOMENT.load(Ordering::SeqCst) {
+            WRITING => {
+                let _ = writeln!(
+                    stderr,
+                    "\ninterrupted while the definition is written: it is finished first"
+                );
+            }
+            WRITTEN => {}
+            _ => {
+                let more = if WROTE.load(Ordering::SeqCst) {
+                    " more"
+                } else {
+                    ""
+                };
+                let _ = writeln!(stderr, "\ninterrupted; nothing{more} was changed");
+                preflight::clean_up();
+                std::process::exit(130);
+            }
         }
     })?;
     Ok(())
@@ -27,7 +47,15 @@ pub(crate) fn guard_signals() -> anyhow::Result<()> {
 
 /// Marks the moments in which a signal has to wait.
 pub(crate) fn critical(begins: bool) {
-    CRITICAL.store(begins, Ordering::SeqCst);
+    if begins {
+        WROTE.store(true, Ordering::SeqCst);
+    }
+    MOMENT.store(if begins { WRITING } else { WRITTEN }, Ordering::SeqCst);
+}
+
+/// The next domain begins: from here a signal finds nothing half done again.
+pub(crate) fn next() {
+    MOMENT.store(READING, Ordering::SeqCst);
 }
 
 /// Refuses early where nobody could be asked.

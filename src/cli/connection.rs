@@ -36,14 +36,24 @@ impl World<'_> {
     /// Opens a connection.
     pub(crate) fn open(&self, mode: Mode) -> anyhow::Result<Box<dyn Hypervisor>> {
         let uri = self.uri.as_deref();
-        self.connector()?.open(uri, mode).map_err(|error| {
-            let advice = Advice::new(
-                match uri {
-                    Some(uri) => format!("cannot connect to '{uri}'"),
-                    None => "cannot connect to libvirt".to_owned(),
-                },
-                "is the daemon running? 'virsh uri' and 'virsh list --all' show what libvirt sees; -c chooses a URI",
-            );
+        let connector = self.connector()?;
+        connector.open(uri, mode).map_err(|error| {
+            let message = match uri {
+                Some(uri) => format!("cannot connect to '{uri}'"),
+                None => "cannot connect to libvirt".to_owned(),
+            };
+            // Who may read but not write gets many different refusals, and all mean one thing.
+            let may_read = mode == Mode::ReadWrite && connector.open(uri, Mode::ReadOnly).is_ok();
+            let advice = match may_read {
+                true => Advice::new(
+                    format!("{message} for more than reading"),
+                    "run it as root, or join the group that may manage this libvirt (libvirt on most systems); diff and check only read",
+                ),
+                false => Advice::new(
+                    message,
+                    "is the daemon running? 'virsh uri' and 'virsh list --all' show what libvirt sees; -c chooses a URI",
+                ),
+            };
             anyhow::Error::new(error).context(advice)
         })
     }
@@ -63,16 +73,17 @@ impl World<'_> {
         if purpose == Purpose::Look {
             return self.open(Mode::ReadOnly);
         }
-        match self.connector()?.open(self.uri.as_deref(), Mode::ReadWrite) {
-            Ok(connection) => Ok(connection),
-            Err(error) if error.is_denied() => {
-                self.out.warn(&format!(
-                    "{error}: passwords are missing from this definition, and defining it would lose them"
-                ));
-                self.open(Mode::ReadOnly)
-            }
-            Err(_) => self.open(Mode::ReadWrite),
-        }
+        let denied = match self.open(Mode::ReadWrite) {
+            Ok(connection) => return Ok(connection),
+            Err(error) => error,
+        };
+        let Ok(connection) = self.open(Mode::ReadOnly) else {
+            return Err(denied);
+        };
+        self.out.warn(&format!(
+            "{denied}: this definition lacks the passwords the domain may have; defining it would lose them"
+        ));
+        Ok(connection)
     }
 
     /// Reads the inactive definition of a domain.
@@ -105,6 +116,7 @@ impl World<'_> {
             text,
             encoding: Encoding::Utf8,
             template: false,
+            is_new: false,
             host: Some(host),
         })
     }
@@ -121,7 +133,7 @@ impl World<'_> {
             }
             let uri = connection.uri().unwrap_or_default();
             let help = match self.elsewhere(&uri, given) {
-                Some(other) => format!("there is one on {other}: virt-patch -c {other} …"),
+                Some(other) => format!("there is one on {other}: say -c {other}"),
                 None => "'virt-patch list --domains' shows the domains there are".to_owned(),
             };
             anyhow::Error::new(Advice::new(error.to_string(), help))
@@ -158,11 +170,27 @@ impl World<'_> {
         };
         let read = facts::read(connection, &query, &build_of)
             .context("cannot read the facts of the host")?;
-        for unknown in &read.unknown {
-            self.out.detail(&format!("unknown: {unknown}"));
+        for unknown in read.unknown {
+            // Several domains have one host.
+            if !self.unknown.contains(&unknown) {
+                self.out.say(&format!("note: not known: {unknown}"));
+                self.unknown.push(unknown);
+            }
         }
         let mut facts = read.facts;
-        let is_local = capabilities::is_local(&connection.uri()?);
+        let uri = connection.uri()?;
+        let is_local = capabilities::is_local(&uri);
+        self.out.detail(&format!(
+            "host facts come from {uri} ({}){}",
+            match connection.mode() {
+                Mode::ReadOnly => "read-only",
+                Mode::ReadWrite => "read-write",
+            },
+            match is_local {
+                true => "; firmware, emulators and files from this machine's disk",
+                false => "; firmware from its list of loaders",
+            }
+        ));
         if is_local {
             let local = Local::machine();
             let on_disk = local.probe(&Wanted {
@@ -202,6 +230,40 @@ fn build_of(code: &str) -> Option<Firmware> {
         source: format!("loader of the host, known place: {}", known.distribution),
         ..Firmware::default()
     })
+}
+
+/// Refuses a domain that has no stored definition to change.
+pub(crate) fn must_be_stored(info: &DomainInfo) -> anyhow::Result<()> {
+    if info.persistent {
+        return Ok(());
+    }
+    let name = &info.name;
+    Err(Advice::new(
+        format!(
+            "'{name}' is a transient domain: it has no stored definition and is gone when it stops"
+        ),
+        format!(
+            "change what creates it; or make it persistent first: virsh dumpxml --security-info {name} > vm.xml; virsh define vm.xml"
+        ),
+    )
+    .into())
+}
+
+/// Refuses a domain whose next start would not use its definition.
+pub(crate) fn must_start_anew(info: &DomainInfo, force: bool) -> anyhow::Result<()> {
+    if force || !info.has_managed_save {
+        return Ok(());
+    }
+    let name = &info.name;
+    Err(Advice::new(
+        format!(
+            "'{name}' has a managed save image, and its next start restores the old hardware from it"
+        ),
+        format!(
+            "start it and shut it down, or drop the image (virsh managedsave-remove {name}); or say --force"
+        ),
+    )
+    .into())
 }
 
 /// How a running domain takes a new definition up.

@@ -17,6 +17,30 @@ pub(crate) fn run(args: &HostArgs, world: &mut World<'_>) -> anyhow::Result<Exit
     Ok(Exit::Done)
 }
 
+/// The facts that passes decided from, for `--verbose`.
+pub(crate) fn decisive(facts: &Facts) -> Vec<String> {
+    let mut lines: Vec<String> = table(facts)
+        .lines()
+        .filter(|line| !line.ends_with("unknown"))
+        .map(|line| format!("host: {line}"))
+        .collect();
+    lines.extend(facts.files.iter().map(|(path, file)| {
+        let what = match (file.exists, file.size) {
+            (false, _) => "does not exist".to_owned(),
+            (true, Some(size)) => format!("{size} bytes"),
+            (true, None) => "exists".to_owned(),
+        };
+        format!("host: file         {path}: {what}")
+    }));
+    lines.extend(
+        facts
+            .firmware_passed_over
+            .iter()
+            .map(|over| format!("host: passed over  {}: {}", over.place, over.reason)),
+    );
+    lines
+}
+
 fn table(facts: &Facts) -> String {
     let mut out = String::new();
     let unknown = || "unknown".to_owned();

@@ -169,6 +169,9 @@ fn profile(item: &Item, library: &Library) -> anyhow::Result<Entry> {
         contents.push(("extends", profile.extends.join(", ")));
     }
     contents.push(("passes", profile.passes.join(", ")));
+    if !profile.template_passes.is_empty() {
+        contents.push(("template", profile.template_passes.join(", ")));
+    }
     if !profile.patches.is_empty() {
         contents.push(("patches", profile.patches.join(", ")));
     }

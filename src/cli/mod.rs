@@ -17,6 +17,7 @@ mod in_place;
 mod list;
 mod output;
 mod plan;
+mod preflight;
 mod render;
 mod show;
 mod source;
@@ -58,6 +59,8 @@ pub(crate) struct World<'w> {
     pub(crate) connector: Option<&'w dyn Connector>,
     /// `--connect`; libvirt's own choice where it is absent.
     pub(crate) uri: Option<String>,
+    /// What is not known of the hosts asked so far, and was said.
+    pub(crate) unknown: Vec<String>,
 }
 
 /// Runs the command line of this process.
@@ -74,6 +77,7 @@ pub fn main(connector: Option<&dyn Connector>) -> ExitCode {
         out: Output::new(&cli.global),
         connector,
         uri: cli.global.connect.clone(),
+        unknown: Vec::new(),
     };
     match run(&cli, &mut world) {
         Ok(exit) => exit.into(),
@@ -90,6 +94,7 @@ fn run(cli: &Cli, world: &mut World<'_>) -> anyhow::Result<Exit> {
         Command::Render(args) => render::run(args, world),
         Command::Check(args) => check::run(args, world),
         Command::Apply(args) => apply::run(args, world),
+        Command::Preflight(args) => preflight::run(args, world),
         Command::Undo(args) => undo::run(args, world),
         Command::Host(args) => host::run(args, world),
         Command::Derive(args) => derive::run(args, world),

@@ -17,7 +17,7 @@ pub(crate) struct Output {
     pub(crate) terminal: bool,
     stderr_color: bool,
     quiet: bool,
-    verbose: u8,
+    verbose: bool,
 }
 
 impl Output {
@@ -59,7 +59,7 @@ impl Output {
 
     /// Writes a line to stderr with `--verbose`.
     pub(crate) fn detail(&mut self, line: &str) {
-        if self.verbose > 0 {
+        if self.verbose {
             self.stderr(&format!("{line}\n"));
         }
     }

@@ -5,13 +5,14 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
+use uuid::Uuid;
 
-use super::World;
 use super::args::{RunArgs, Sources};
 use super::choice::{self, Chosen};
 use super::connection::{HostOf, Purpose};
 use super::errors::{Advice, InFile};
 use super::source::{self, Definition, SourceName, quoted};
+use super::{World, host};
 use crate::document::Document;
 use crate::host::Facts;
 use crate::host::local::{Local, Wanted};
@@ -26,10 +27,14 @@ use crate::profile::{self, Profile};
 pub(crate) struct Job {
     /// Name of the profile in force.
     pub(crate) profile: String,
-    pub(crate) steps: Vec<Step>,
+    /// On an existing domain.
+    steps: Vec<Step>,
+    /// On the template, which is completed besides.
+    template_steps: Vec<Step>,
     pub(crate) settings: Settings,
+    /// Only a new machine can be given a name.
+    named: bool,
     host: HostName,
-    needs: Needs,
 }
 
 /// `--host`.
@@ -48,14 +53,21 @@ impl Job {
         let profile = choice::profile(given, &library)?;
         let mut patches = choice::patches(args, &profile, &library)?;
         let settings = settings(args, &profile, &mut patches)?;
-        let steps = choice::steps(args, &profile, patches)?;
         Ok(Job {
             host: HostName::parse(args.host.as_deref())?,
-            needs: pipeline::needs(&steps),
+            steps: choice::steps(args, &profile, &patches, false)?,
+            template_steps: choice::steps(args, &profile, &patches, true)?,
             profile: profile.name,
-            steps,
             settings,
+            named: args.name.is_some(),
         })
+    }
+
+    pub(crate) fn steps(&self, definition: &Definition) -> &[Step] {
+        match definition.template {
+            true => &self.template_steps,
+            false => &self.steps,
+        }
     }
 
     /// The plan for one definition.
@@ -64,22 +76,37 @@ impl Job {
         definition: &Definition,
         world: &mut World<'_>,
     ) -> anyhow::Result<Plan> {
+        if self.named && !definition.is_new {
+            return Err(Advice::new(
+                format!(
+                    "--name is for a new machine, and {} has its name",
+                    quoted(&definition.name)
+                ),
+                "use it with --template",
+            )
+            .into());
+        }
         let facts = self.facts(definition, world)?;
+        for line in host::decisive(&facts) {
+            world.out.detail(&line);
+        }
         let context = Context {
             facts: &facts,
             settings: &self.settings,
             template: definition.template,
         };
         let cannot = || format!("cannot read {}", quoted(&definition.name));
-        pipeline::run(&definition.text, &self.steps, &context).map_err(|error| match error {
-            PlanError::Document(error) => {
-                anyhow::Error::new(InFile::document(&definition.name, error)).context(cannot())
+        pipeline::run(&definition.text, self.steps(definition), &context).map_err(|error| {
+            match error {
+                PlanError::Document(error) => {
+                    anyhow::Error::new(InFile::document(&definition.name, error)).context(cannot())
+                }
+                PlanError::Patch(error) => InFile::merge(error).context(format!(
+                    "cannot merge a patch into {}",
+                    quoted(&definition.name)
+                )),
+                PlanError::Broken { .. } => error.into(),
             }
-            PlanError::Patch(error) => InFile::merge(error).context(format!(
-                "cannot merge a patch into {}",
-                quoted(&definition.name)
-            )),
-            PlanError::Broken { .. } => error.into(),
         })
     }
 
@@ -112,14 +139,14 @@ impl Job {
     }
 
     fn probe(&self, local: &Local, definition: &Definition) -> Facts {
-        let needs = self.needs;
+        let needs = pipeline::needs(self.steps(definition));
         let wanted = Wanted {
             cpu: needs.cpu,
             memory: needs.machine,
             kvm: needs.machine,
             firmware: needs.firmware,
             emulators: needs.emulators,
-            libvirt: needs.firmware || needs.cpu,
+            libvirt: needs != Needs::default(),
         };
         let mut facts = local.probe(&wanted);
         self.look_at_files(local, definition, &mut facts);
@@ -128,11 +155,11 @@ impl Job {
 
     /// Adds what is to be known of the files and the emulator that the definition names.
     fn look_at_files(&self, local: &Local, definition: &Definition, facts: &mut Facts) {
-        let needs = self.needs;
+        let needs = pipeline::needs(self.steps(definition));
         let Ok(document) = Document::parse(&definition.text) else {
             return;
         };
-        for path in pipeline::files(&self.steps, &document, &self.settings) {
+        for path in pipeline::files(self.steps(definition), &document, &self.settings) {
             if let Some(fact) = local.file(&path) {
                 facts.files.insert(path, fact);
             }
@@ -212,8 +239,15 @@ fn settings(args: &RunArgs, profile: &Profile, patches: &mut [Chosen]) -> anyhow
     choice::set_profiles(profile, &mut settings, patches)?;
     let osk = osk(args)?;
     let vcpus = args.vcpus.map(|vcpus| vcpus.to_string());
+    // Without a name libvirt makes one up, and what is shown of the template stays the same.
+    let uuid = args.name.as_ref().map(|_| Uuid::new_v4().to_string());
+    let disks = disks(args)?;
     let own_options = [
+        ("disk.paths", disks.as_deref()),
         ("topology.vcpus", vcpus.as_deref()),
+        ("memory.size", args.memory.as_deref()),
+        ("machine-name.name", args.name.as_deref()),
+        ("machine-name.uuid", uuid.as_deref()),
         ("macos", args.macos.as_deref()),
         ("cpu-override.model", args.cpu_model.as_deref()),
         ("firmware.loader", args.loader.as_deref()),
@@ -239,6 +273,23 @@ fn settings(args: &RunArgs, profile: &Profile, patches: &mut [Chosen]) -> anyhow
         choice::set(key.trim(), value, &mut settings, patches)?;
     }
     Ok(settings)
+}
+
+/// The images, by their whole paths: libvirt stores a relative one, and the start fails.
+fn disks(args: &RunArgs) -> anyhow::Result<Option<String>> {
+    let mut paths = Vec::new();
+    for path in &args.disk {
+        let whole = std::path::absolute(path)
+            .with_context(|| format!("cannot tell where the disk '{}' is", path.display()))?;
+        let whole = whole.into_os_string().into_string().map_err(|whole| {
+            Advice::new(
+                format!("the path of the disk '{}' is not UTF-8", whole.display()),
+                "a definition cannot hold it; rename the file",
+            )
+        })?;
+        paths.push(whole);
+    }
+    Ok((!paths.is_empty()).then(|| crate::passes::disk::joined(&paths)))
 }
 
 /// The key from an option, a file or the environment, in this order.

@@ -60,6 +60,8 @@ pub(crate) struct Definition {
     pub(crate) encoding: Encoding,
     /// It is the template.
     pub(crate) template: bool,
+    /// It is to become a domain that is not there yet.
+    pub(crate) is_new: bool,
     /// The host behind the connection it came from.
     pub(crate) host: Option<HostOf>,
 }
@@ -94,6 +96,7 @@ pub(crate) fn read(source: &SourceName) -> anyhow::Result<Definition> {
                 text: TEMPLATE.to_owned(),
                 encoding: Encoding::Utf8,
                 template: true,
+                is_new: true,
                 host: None,
             });
         }
@@ -145,6 +148,7 @@ fn decoded(name: &str, labels: Labels, bytes: &[u8]) -> anyhow::Result<Definitio
         text: input.text,
         encoding: input.encoding,
         template: false,
+        is_new: false,
         host: None,
     })
 }

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 
 use super::args::UndoArgs;
-use super::connection::takes_effect;
+use super::connection::{must_be_stored, must_start_anew, takes_effect};
 use super::errors::Advice;
 use super::{Exit, World, confirm};
 use crate::document::Document;
@@ -42,8 +42,12 @@ pub(crate) fn run(args: &UndoArgs, world: &mut World<'_>) -> anyhow::Result<Exit
         .as_ref()
         .map_or(given.as_str(), |info| info.uuid.as_str());
     let Some(backup) = store.latest(Some(&uri), key)? else {
-        return Err(no_backup(given, &uri, &store)?.into());
+        return Err(no_backup(given, info.as_ref(), &uri, &store)?.into());
     };
+    match &info {
+        Some(info) => must_be_stored(info)?,
+        None => must_be_free(backup.name.as_deref(), &*connection)?,
+    }
     put_back(args, &store, &backup, info.as_ref(), &*connection, world)
 }
 
@@ -84,6 +88,9 @@ fn put_back(
     }
     if args.dry_run {
         return Ok(Exit::Pending);
+    }
+    if let Some(info) = info {
+        must_start_anew(info, args.force)?;
     }
     let question = match info {
         Some(_) => format!(
@@ -137,7 +144,7 @@ fn put_back(
         }
         Redefined::RolledBack { problems, .. } => {
             world.out.always(&format!(
-                "libvirt did not store what it was given, and '{name}' is as it was before:"
+                "libvirt did not store what it was given, so '{name}' is as it was before. What was lost:"
             ));
             for problem in problems {
                 world.out.always(&format!("  {problem}"));
@@ -168,6 +175,24 @@ fn list(args: &UndoArgs, store: &Store, world: &mut World<'_>) -> anyhow::Result
     Ok(Exit::Done)
 }
 
+/// A domain that is gone comes back under its old name, which may be another's by now.
+fn must_be_free(name: Option<&str>, connection: &dyn Hypervisor) -> anyhow::Result<()> {
+    let Some(name) = name else { return Ok(()) };
+    match connection.find(name) {
+        Ok(other) if other.name == name => Err(Advice::new(
+            format!(
+                "the backup is of a domain '{name}' that is gone, and another one has that name now (UUID {})",
+                other.uuid
+            ),
+            format!("rename that one first: virsh domrename {name} NEW"),
+        )
+        .into()),
+        Ok(_) => Ok(()),
+        Err(error) if error.is_no_domain() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// A rename since the backup stays: libvirt refuses another name for the same UUID.
 fn named(definition: &str, name: &str) -> anyhow::Result<String> {
     let document = Document::parse_domain(definition).context("the backup cannot be read")?;
@@ -175,7 +200,26 @@ fn named(definition: &str, name: &str) -> anyhow::Result<String> {
     Ok(merge::merged(&document, &patch)?.unwrap_or_else(|| definition.to_owned()))
 }
 
-fn no_backup(given: &str, uri: &str, store: &Store) -> anyhow::Result<Advice> {
+fn no_backup(
+    given: &str,
+    info: Option<&DomainInfo>,
+    uri: &str,
+    store: &Store,
+) -> anyhow::Result<Advice> {
+    // The name may have gone to another machine since.
+    let of_name = store.latest(Some(uri), given)?;
+    if let (Some(info), Some(backup)) = (info, of_name) {
+        return Ok(Advice::new(
+            format!(
+                "there is no backup of '{given}' on {uri}: it has the UUID {}, and the backups of that name are of {}",
+                info.uuid, backup.uuid
+            ),
+            format!(
+                "to put that other domain back, name it by its UUID: virt-patch undo {}",
+                backup.uuid
+            ),
+        ));
+    }
     let elsewhere = store.list(None, Some(given))?;
     let help = match elsewhere.last() {
         Some(backup) => format!(

@@ -58,6 +58,15 @@ pub(crate) fn effective(
             }
         }
     }
+    if by_name.is_empty() {
+        for directory in directories {
+            let reason = match tree.metadata(directory).is_ok() {
+                true => "holds no firmware descriptor",
+                false => "does not exist (directory of firmware descriptors)",
+            };
+            note(passed_over, directory, reason.to_owned());
+        }
+    }
     let mut paths = Vec::with_capacity(by_name.len());
     for (path, length) in by_name.into_values() {
         if length == 0 {

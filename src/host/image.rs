@@ -3,11 +3,12 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use super::foreign::{self, Foreign};
 use super::tree::Tree;
 use super::{FileFact, ImageFormat};
 
@@ -22,6 +23,8 @@ pub(crate) enum Found {
     Image(FileFact),
     /// A block device; its contents are not looked at.
     Device,
+    /// A character device.
+    Character,
     /// Something that cannot be an image.
     Unfit(&'static str),
     /// Nothing; with the target when the path itself is a link.
@@ -36,6 +39,7 @@ impl fmt::Display for Found {
         match self {
             Found::Image(_) => write!(f, "is an image"),
             Found::Device => write!(f, "is a block device"),
+            Found::Character => write!(f, "is no regular file"),
             Found::Unfit(what) => write!(f, "is {what}"),
             Found::Missing(None) => write!(f, "does not exist"),
             Found::Missing(Some(target)) => {
@@ -54,13 +58,10 @@ impl fmt::Display for Found {
 pub(crate) fn look(tree: &Tree, path: &Path) -> Found {
     let error = match tree.open(path) {
         Ok((file, metadata)) => {
-            let (format, size) =
-                header(file).map_or((None, None), |header| judge(&header, metadata.len()));
-            return Found::Image(FileFact {
+            return Found::Image(read(file, metadata.len()).unwrap_or(FileFact {
                 exists: true,
-                size,
-                format,
-            });
+                ..FileFact::default()
+            }));
         }
         Err(error) => error,
     };
@@ -73,6 +74,7 @@ pub(crate) fn look(tree: &Tree, path: &Path) -> Found {
     match tree.metadata(path).map(|metadata| metadata.file_type()) {
         Ok(kind) if kind.is_dir() => Found::Unfit("a directory"),
         Ok(kind) if kind.is_block_device() => Found::Device,
+        Ok(kind) if kind.is_char_device() => Found::Character,
         Ok(kind) if !kind.is_file() => Found::Unfit("no regular file"),
         Ok(_) => Found::Image(FileFact {
             exists: true,
@@ -95,10 +97,23 @@ fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-fn header(file: File) -> io::Result<Vec<u8>> {
-    let mut header = Vec::with_capacity(64);
-    file.take(32).read_to_end(&mut header)?;
-    Ok(header)
+/// What the first and the last bytes of a file say.
+fn read(mut file: File, length: u64) -> io::Result<FileFact> {
+    let mut head = Vec::with_capacity(128);
+    (&mut file).take(foreign::HEAD).read_to_end(&mut head)?;
+    let mut tail = [0; foreign::TAIL as usize];
+    if let Some(offset) = length.checked_sub(foreign::TAIL) {
+        file.read_exact_at(&mut tail, offset)?;
+    }
+    let mut fact = FileFact {
+        exists: true,
+        foreign: Foreign::of(&head, &tail),
+        ..FileFact::default()
+    };
+    if fact.foreign.is_none() {
+        (fact.format, fact.size) = judge(&head, length);
+    }
+    Ok(fact)
 }
 
 /// qcow2 specification: version at byte 4, virtual size at byte 24, both big-endian.
@@ -169,6 +184,38 @@ mod tests {
     }
 
     #[test]
+    fn images_of_others_are_named() {
+        let keep = tempfile::tempdir().unwrap();
+        let tree = Tree::at(keep.path()).unwrap();
+        let at = |offset: usize, magic: &[u8]| {
+            let mut bytes = vec![0; 2048];
+            bytes[offset..offset + magic.len()].copy_from_slice(magic);
+            bytes
+        };
+        for (bytes, name) in [
+            (at(0, b"KDMV"), Some("VMDK")),
+            (at(0, b"# Disk DescriptorFile\n"), Some("VMDK")),
+            (at(64, b"\x7f\x10\xda\xbe"), Some("VDI")),
+            (at(0, b"conectix"), Some("VHD")),
+            (at(2048 - 512, b"conectix"), Some("VHD")),
+            (at(2048 - 512, b"koly"), Some("DMG")),
+            (at(0, b"vhdxfile"), Some("VHDX")),
+            (qcow2(1, 0), Some("qcow version 1")),
+            (at(0, b"\x1f\x8b\x08"), Some("gzip")),
+            (at(512, b"EFI PART"), None),
+            (qcow2(3, 5), None),
+            (b"QED".to_vec(), None),
+        ] {
+            fs::write(keep.path().join("image"), &bytes).unwrap();
+            let Found::Image(fact) = look(&tree, Path::new("/image")) else {
+                panic!("no image");
+            };
+            assert_eq!(fact.foreign.map(|one| one.to_string()).as_deref(), name);
+            assert_eq!(fact.format.is_none(), name.is_some(), "{name:?}");
+        }
+    }
+
+    #[test]
     fn what_is_no_image_says_so() {
         let keep = tempfile::tempdir().unwrap();
         let at = |name: &str| keep.path().join(name);
@@ -182,6 +229,7 @@ mod tests {
             exists: true,
             size: Some(5),
             format: Some(ImageFormat::Raw),
+            ..FileFact::default()
         };
         for path in ["/image", "/link"] {
             assert!(matches!(look(&tree, Path::new(path)), Found::Image(found) if found == fact));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::emulator_cache::Cache;
 use super::image::Found;
 use super::tree::Tree;
-use super::{Emulator, Facts, FileFact, Version};
+use super::{Device, Emulator, Facts, FileFact, Version};
 use super::{cpu, cpuinfo, emulator, firmware, image, libvirt_version};
 
 /// Which facts a run needs; nothing is done for the others.
@@ -162,6 +162,11 @@ impl Local {
             Found::Image(fact) => Some(fact),
             Found::Device => Some(FileFact {
                 exists: true,
+                device: Some(Device::Block),
+                ..FileFact::default()
+            }),
+            Found::Character => Some(FileFact {
+                device: Some(Device::Character),
                 ..FileFact::default()
             }),
             Found::Unfit(_) | Found::Missing(_) => Some(FileFact::default()),
@@ -329,6 +334,7 @@ mod tests {
             exists: true,
             size: Some(5),
             format: Some(ImageFormat::Raw),
+            ..FileFact::default()
         };
         assert_eq!(local.file("/var/lib/nvram/vm_VARS.fd"), Some(present));
         for path in ["/var/lib/nvram", "/absent", "var/lib/nvram/vm_VARS.fd", ""] {

@@ -11,6 +11,7 @@ mod descriptors;
 pub mod emulator;
 mod emulator_cache;
 pub mod firmware;
+mod foreign;
 mod image;
 pub mod json;
 pub mod known_places;
@@ -24,6 +25,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
+
+pub use foreign::Foreign;
 
 /// Everything known about one host. An unknown fact is `null` or absent in JSON.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -226,12 +229,28 @@ pub struct CpuModel {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FileFact {
-    /// Whether it exists.
+    /// Whether it exists, as something that can be an image.
     pub exists: bool,
     /// Size as the guest sees it (virtual size for qcow2), in bytes; `None` when unreadable.
     pub size: Option<u64>,
-    /// Image format by its magic bytes; `None` when unreadable.
+    /// Image format by its magic bytes; `None` when unreadable or [`FileFact::foreign`].
     pub format: Option<ImageFormat>,
+    /// The format, when it is one of the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub foreign: Option<Foreign>,
+    /// What there is, when it is no regular file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<Device>,
+}
+
+/// A device node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// A disk, partition or volume: an image exists there.
+    Block,
+    /// Anything else, such as a keyboard: no image exists there.
+    Character,
 }
 
 /// A dotted version, compared number by number: `7.2.22`, `9.0.0`.

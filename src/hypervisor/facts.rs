@@ -31,18 +31,22 @@ pub fn read(
 ) -> Result<HostFacts, HypervisorError> {
     let mut unknown = Vec::new();
     let local = capabilities::is_local(&hypervisor.uri()?);
+    let offered = match local {
+        true => "which CPU models can be used",
+        false => "which CPU models and loaders can be used",
+    };
     let capabilities = hypervisor.capabilities()?;
     let domain_capabilities = match hypervisor.mode() {
         Mode::ReadWrite => match hypervisor.domain_capabilities(machine) {
             Ok(answer) => Some(answer),
             Err(error) => {
-                unknown.push(format!("usable CPU models and loaders: {}", reason(&error)));
+                unknown.push(format!("{offered}: {}", reason(&error)));
                 None
             }
         },
         Mode::ReadOnly => {
-            let why = "libvirt gives domain capabilities to read-write connections only";
-            unknown.push(format!("usable CPU models and loaders: {why}"));
+            let why = "libvirt does not tell on a read-only connection";
+            unknown.push(format!("{offered}: {why}"));
             None
         }
     };
@@ -51,7 +55,7 @@ pub fn read(
             Some(Ok(answer)) => Some(answer),
             Some(Err(error)) => {
                 unknown.push(format!(
-                    "features of the host's processor: {}",
+                    "which features the host's processor has: {}",
                     reason(&error)
                 ));
                 None

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::backup::{BackupError, Store};
+use crate::document::Document;
+
 use super::{Hypervisor, HypervisorError, Secrets, compare};
 
 /// What is to be stored, and what was there when the user saw the diff.
@@ -130,6 +132,8 @@ pub fn redefine(change: &Change<'_>, means: &Means<'_>) -> Result<Redefined, Red
         if now != change.before {
             return Ok(Redefined::Conflict { now });
         }
+    } else if let Some(now) = new_since(change.after, hypervisor).map_err(RedefineError::Before)? {
+        return Ok(Redefined::Conflict { now });
     }
     let mut backup = None;
     let mut closed = Vec::new();
@@ -143,30 +147,81 @@ pub fn redefine(change: &Change<'_>, means: &Means<'_>) -> Result<Redefined, Red
     (means.critical)(true);
     let ended = define_and_verify(change, means, backup.as_ref());
     (means.critical)(false);
-    let ended = match ended {
-        Err(Ended::Refused(error)) => {
-            // A backup of what is still there would only hide the one before it from `undo`.
-            if let Some(path) = &backup {
-                let _ = std::fs::remove_file(path);
-            }
-            return Err(RedefineError::Refused(error));
+    // A backup of what is still there would only hide the one before it from `undo`.
+    let without_use = |backup: &mut Option<PathBuf>| {
+        if let Some(path) = backup.take() {
+            let _ = std::fs::remove_file(path);
         }
-        Err(Ended::Failed(error)) => return Err(*error),
-        Ok(ended) => ended,
     };
-    Ok(match ended {
-        Stored::Right { uuid } => Redefined::Applied {
+    match ended {
+        Ok(Stored::Right { uuid }) => Ok(Redefined::Applied {
             uuid,
             backup,
             closed,
-        },
-        Stored::Wrong { problems } => Redefined::RolledBack { problems, backup },
-    })
+        }),
+        Ok(Stored::Wrong {
+            problems,
+            is_as_before,
+        }) => {
+            if is_as_before {
+                without_use(&mut backup);
+            }
+            Ok(Redefined::RolledBack { problems, backup })
+        }
+        Err(Ended::Refused(error)) => {
+            without_use(&mut backup);
+            Err(RedefineError::Refused(error))
+        }
+        Err(Ended::Failed(error)) => {
+            if matches!(*error, RedefineError::LostOld(_)) {
+                without_use(&mut backup);
+            }
+            Err(*error)
+        }
+    }
+}
+
+/// The definition of a domain that has this one's name or UUID, which a moment ago none had.
+fn new_since(
+    definition: &str,
+    hypervisor: &dyn Hypervisor,
+) -> Result<Option<String>, HypervisorError> {
+    let Ok(document) = Document::parse(definition) else {
+        // libvirt will say what is wrong with it.
+        return Ok(None);
+    };
+    for key in ["uuid", "name"] {
+        let Some(key) = document.text_at(&[key]) else {
+            continue;
+        };
+        match hypervisor.find(key) {
+            // Numbers are IDs first.
+            Ok(found) if found.name != key && plain(&found.uuid) != plain(key) => {}
+            Ok(found) => {
+                return hypervisor
+                    .definition(&found.uuid, Secrets::Included)
+                    .map(Some);
+            }
+            Err(error) if error.is_no_domain() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+fn plain(uuid: &str) -> String {
+    uuid.replace('-', "").to_lowercase()
 }
 
 enum Stored {
-    Right { uuid: String },
-    Wrong { problems: Vec<String> },
+    Right {
+        uuid: String,
+    },
+    Wrong {
+        problems: Vec<String>,
+        /// The old definition is back to the letter.
+        is_as_before: bool,
+    },
 }
 
 enum Ended {
@@ -236,7 +291,13 @@ fn define_and_verify(
         None => hypervisor.undefine(&uuid),
     };
     match back {
-        Ok(()) => Ok(Stored::Wrong { problems }),
+        Ok(()) => Ok(Stored::Wrong {
+            problems,
+            is_as_before: change.uuid.is_some_and(|uuid| {
+                let now = hypervisor.definition(uuid, Secrets::Included);
+                now.is_ok_and(|now| now == change.before)
+            }),
+        }),
         Err(source) => Err(Ended::Failed(Box::new(RedefineError::NotRolledBack {
             problems,
             backup: backup.cloned(),

@@ -284,6 +284,8 @@ pub fn is_single(parent: &str, name: &str) -> bool {
     match parent {
         "domain" => !matches!(name, "seclabel" | "sysinfo"),
         "features" | "hyperv" | "kvm" | "memoryBacking" => true,
+        "os" => !matches!(name, "boot" | "initarg" | "initenv"),
+        "cpu" => name != "feature",
         _ => false,
     }
 }

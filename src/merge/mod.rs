@@ -23,7 +23,9 @@ use std::ops::Range;
 use roxmltree::Node;
 
 pub use error::MergeError;
-pub use patch::{Addition, Attribute, DIRECTIVES, Element, Facts, Here, Op, Patch, Values, Wanted};
+pub use patch::{
+    Addition, Attribute, Change, DIRECTIVES, Element, Facts, Here, Op, Patch, Values, Wanted,
+};
 pub use resolve::Declared;
 pub(crate) use source::is_dots;
 
@@ -159,9 +161,12 @@ impl<'m> Merger<'m> {
         for node in elements.filter(Node::is_element) {
             let offset = node.range().start;
             for here in self.patch.here.iter().filter(|here| here.offset == offset) {
-                match &here.element {
-                    Some(element) => self.element(node, &Element::from_tree(element))?,
-                    None => self.remove_node(node),
+                match &here.change {
+                    Change::Merge(element) => self.element(node, &Element::from_tree(element))?,
+                    Change::Unset(names) => {
+                        self.element(node, &Element::unset(node.tag_name().name(), names))?;
+                    }
+                    Change::Remove => self.remove_or_close(node),
                 }
             }
         }
@@ -434,6 +439,23 @@ impl<'m> Merger<'m> {
                 .at(self.document.position(children.parent().range().start)));
         }
         Ok(removed)
+    }
+
+    /// Removes an element; a parent that held nothing else becomes `<parent/>`.
+    fn remove_or_close(&mut self, node: Node<'m, 'm>) {
+        let blank =
+            |node: Node<'_, '_>| node.is_text() && node.text().unwrap_or("").trim().is_empty();
+        let parent = node.parent_element().filter(|parent| {
+            *parent != self.document.root()
+                && parent.children().all(|other| other == node || blank(other))
+        });
+        match parent {
+            Some(parent) => {
+                let rest = Parts::of(self.text, parent).end_of_attributes()..parent.range().end;
+                self.edits.push(Edit::replace(rest, "/>".to_owned()));
+            }
+            None => self.remove_node(node),
+        }
     }
 
     fn remove_node(&mut self, node: Node<'m, 'm>) {

@@ -43,8 +43,19 @@ pub struct Patch {
 pub struct Here {
     /// Byte offset of the element.
     pub offset: usize,
-    /// What it is to say; `None`: it goes.
-    pub element: Option<xmltree::Element>,
+    /// What becomes of it.
+    pub change: Change,
+}
+
+/// What becomes of one element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It says what this says.
+    Merge(xmltree::Element),
+    /// It loses these attributes.
+    Unset(&'static [&'static str]),
+    /// It goes; a parent that held nothing else is closed.
+    Remove,
 }
 
 /// An element built in code, as a further part of a patch.
@@ -117,18 +128,22 @@ impl Patch {
 
     /// Makes this element of the document say what `element` says.
     pub fn merge_at(&mut self, node: Node<'_, '_>, element: xmltree::Element) {
-        self.here.push(Here {
-            offset: node.range().start,
-            element: Some(element),
-        });
+        self.change_at(node, Change::Merge(element));
+    }
+
+    /// Takes attributes of this element of the document out.
+    pub fn unset_at(&mut self, node: Node<'_, '_>, names: &'static [&'static str]) {
+        self.change_at(node, Change::Unset(names));
     }
 
     /// Takes this element out of the document.
     pub fn remove_at(&mut self, node: Node<'_, '_>) {
-        self.here.push(Here {
-            offset: node.range().start,
-            element: None,
-        });
+        self.change_at(node, Change::Remove);
+    }
+
+    fn change_at(&mut self, node: Node<'_, '_>, change: Change) {
+        let offset = node.range().start;
+        self.here.push(Here { offset, change });
     }
 
     /// Parses the patch and resolves its directives, conditions and placeholders.
@@ -309,6 +324,20 @@ impl Element {
             });
         }
         &mut self.children[index]
+    }
+
+    /// An element that takes attributes out and says nothing else.
+    pub(super) fn unset(name: &str, attributes: &[&str]) -> Element {
+        let attribute = |name: &&str| Attribute {
+            namespace: None,
+            prefix: None,
+            name: (*name).to_owned(),
+            value: None,
+        };
+        Element {
+            attributes: attributes.iter().map(attribute).collect(),
+            ..Element::new(name)
+        }
     }
 
     pub(super) fn from_tree(tree: &xmltree::Element) -> Element {

@@ -57,6 +57,9 @@ pub(super) fn resolve(patch: &Patch) -> Result<Wanted, MergeError> {
         element.at = addition.at;
         parent.children.push(element);
     }
+    if !patch.also.is_empty() {
+        fold(&mut root);
+    }
     let empty = root.attributes.is_empty() && root.children.is_empty();
     Ok(Wanted {
         unmet: resolver.unmet.into_inner().filter(|_| empty),

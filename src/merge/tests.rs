@@ -573,7 +573,7 @@ fn other_namespaces_are_declared_on_the_element() {
 
 #[test]
 fn an_element_can_be_named_by_its_place() {
-    let before = "<domain>\n  <devices>\n    <rng model='virtio'/>\n    <rng model='virtio'>\n      <!-- mine -->\n      <address type='pci'/>\n    </rng>\n    <disk>\n      <target dev='hda'   bus='ide'/>\n    </disk>\n  </devices>\n</domain>\n";
+    let before = "<domain>\n  <devices>\n    <rng model='virtio'/>\n    <rng model='virtio'>\n      <!-- mine -->\n      <address type='pci'/>\n    </rng>\n    <disk>\n      <target dev='hda'   bus='ide'/>\n    </disk>\n    <sound model='ich6' >\n      <alias name='a'/>\n    </sound>\n  </devices>\n</domain>\n";
     let document = Document::parse_domain(before).unwrap();
     let find = |name: &str| {
         let mut all = document.root().descendants();
@@ -581,6 +581,7 @@ fn an_element_can_be_named_by_its_place() {
     };
     let mut patch = Patch::new("test.xml", "<domain/>");
     patch.remove_at(find("address"));
+    patch.remove_at(find("alias"));
     let mut target = xmltree::Element::new("target");
     for (name, value) in [("dev", "sda"), ("bus", "sata"), ("rotation_rate", "1")] {
         target.attributes.insert(name.to_owned(), value.to_owned());
@@ -588,7 +589,7 @@ fn an_element_can_be_named_by_its_place() {
     patch.merge_at(find("target"), target);
     assert_eq!(
         merged(&document, &patch).unwrap().unwrap(),
-        "<domain>\n  <devices>\n    <rng model='virtio'/>\n    <rng model='virtio'>\n      <!-- mine -->\n    </rng>\n    <disk>\n      <target dev='sda'   bus='sata' rotation_rate='1'/>\n    </disk>\n  </devices>\n</domain>\n"
+        "<domain>\n  <devices>\n    <rng model='virtio'/>\n    <rng model='virtio'>\n      <!-- mine -->\n    </rng>\n    <disk>\n      <target dev='sda'   bus='sata' rotation_rate='1'/>\n    </disk>\n    <sound model='ich6'/>\n  </devices>\n</domain>\n"
     );
 }
 

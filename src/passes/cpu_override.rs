@@ -107,6 +107,9 @@ fn as_argument(
 ) -> Outcome {
     let vendor = context.facts.cpu.vendor.as_deref();
     let topoext = guest::threads(document) > 1 && vendor.is_some_and(guest::is_amd);
+    let unknown_vendor = (guest::threads(document) > 1 && vendor.is_none()).then(|| {
+        "the CPU vendor of the host is unknown; on an AMD host the threads need --set cpu-override.features=+topoext".to_owned()
+    });
     let mut value = format!("{model},vendor={VENDOR}");
     for feature in [features, if topoext { "+topoext" } else { "" }] {
         if !feature.is_empty() {
@@ -135,6 +138,7 @@ fn as_argument(
         format!("the guest sees a {model} of {VENDOR}"),
     )
     .noting(hidden(document))
+    .noting(unknown_vendor)
     .into()
 }
 
@@ -197,7 +201,7 @@ fn as_element(
     let versioned = native
         .rsplit_once("-v")
         .is_some_and(|(_, n)| n.parse::<u32>().is_ok());
-    match context.settings.libvirt().or(context.facts.libvirt) {
+    match guest::libvirt(context) {
         Some(version) if versioned && version < Version::new(10, 10, 0) => {
             return Outcome::blocked(format!(
                 "libvirt {version} does not know the CPU model {native} (10.10 does), and the domain would not start; use --set cpu-override.style=commandline"
@@ -212,7 +216,8 @@ fn as_element(
         .or_else(|| document.attribute(&["cpu"], "mode").map(str::to_owned));
     let reason = match was {
         Some(was) if was != native => format!("was {was}; the Mac has a {model}"),
-        _ => format!("macOS needs an Intel CPU; the Mac has a {model}"),
+        Some(_) => "<cpu> is not complete".to_owned(),
+        None => format!("macOS needs an Intel CPU; the Mac has a {model}"),
     };
     Ensure::new(
         patch,

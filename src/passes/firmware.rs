@@ -10,8 +10,9 @@
 //! **Applies when** the guest is x86_64.
 //! **Chooses** by the host's QEMU firmware descriptors, then the known places of the distributions;
 //! a build of the old one's size first, so that the domain keeps its variables.
-//! **Leaves alone** a loader that exists and is fit, what libvirt 9.2 and later store back for
-//! such a pair, and the domain's own nvram file path unless size or format of the image change.
+//! **Leaves alone** a `firmware='efi'` that rules Secure Boot out (`firmware.style=explicit` makes a
+//! pair of it), a loader that exists and is fit, what libvirt 9.2 and later store back for such a
+//! pair, and the domain's own nvram file path unless size or format of the image change.
 //! **Blocked** when the host has no such build; every place that was looked at is listed.
 //!
 //! ```xml,before
@@ -37,6 +38,7 @@ mod build;
 mod nvram;
 mod os;
 
+use super::elements::element;
 use super::settings::{Setting, Settings, absolute_path, one_of};
 use super::{Context, Ensure, Needs, Outcome, Pass, guest};
 use crate::document::Document;
@@ -80,6 +82,12 @@ const SETTINGS: &[Setting] = &[
         values: "darwinudk|none",
         about: "take DarwinUDK's build where it is installed",
         check: |value| one_of(value, &["darwinudk", "none"]),
+    },
+    Setting {
+        key: "firmware.style",
+        values: "keep|explicit",
+        about: "whether a firmware='efi' without Secure Boot stays, or becomes a loader and template",
+        check: |value| one_of(value, &["keep", "explicit"]),
     },
 ];
 
@@ -165,9 +173,13 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         Some(nvram) => with_nvram(patch, &os, &nvram.path),
         None => patch,
     };
-    let satisfied = format!("{} and its template exist and are fit", choice.code);
+    let known = builds.exists(&choice.code).is_some();
+    let satisfied = match known {
+        true => format!("{} and its template exist and are fit", choice.code),
+        false => format!("{} and its template stay", choice.code),
+    };
     let reason = match reasons.as_slice() {
-        [] => "the pair is right, and is written the way every libvirt takes it".to_owned(),
+        [] => os.form_problem(document, choice.code_format).to_owned(),
         reasons => reasons.join("; "),
     };
     let mut notes = Vec::new();
@@ -177,10 +189,13 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
             choice.code
         ));
     }
-    if os.loader.is_none() && os.firmware != Some("efi") && !context.template {
+    if context.settings.get("firmware.loader").is_some() && builds.is_secure(&choice.code) {
+        notes.push(format!("{} implements Secure Boot", choice.code));
+    }
+    if os.means_bios() && !context.template {
         notes.push("a system that was installed with BIOS does not boot with UEFI".to_owned());
     }
-    if os.loader == Some(&choice.code) && builds.exists(&choice.code).is_none() {
+    if os.loader == Some(&choice.code) && !known {
         notes.push(format!(
             "whether '{}' exists on the host is not known",
             choice.code
@@ -213,13 +228,20 @@ fn choose(
         )
     });
     let Some((code, size, format)) = old else {
-        if os.firmware == Some("efi") && leaves_it_to_libvirt(os, builds) {
+        let explicit = context.settings.get("firmware.style") == Some("explicit");
+        let fit = os.firmware == Some("efi") && leaves_it_to_libvirt(os, builds);
+        if fit && !explicit {
             return match builds.best(None) {
                 None if context.facts.firmware.is_some() => Err(none_found(builds)),
                 _ => Ok(None),
             };
         }
         let reason = match os.firmware {
+            Some("efi") if fit => "a loader and template of the definition's own were asked for",
+            Some("efi") if os.secure == Some("no") && !os.demands_secure_boot() => {
+                "libvirt 8.6 to 9.1 refuse secure='no' beside firmware='efi'"
+            }
+            Some("efi") if os.demands_secure_boot() => "the definition demands Secure Boot",
             Some("efi") => "firmware='efi' alone lets libvirt take the Secure Boot build",
             Some(_) => "macOS boots with UEFI, not BIOS",
             None => "no firmware is named, which means BIOS; macOS boots with UEFI",
@@ -229,27 +251,51 @@ fn choose(
     let like = size.map(|size| (size, format));
     if builds.exists(code) == Some(false) {
         let choice = best(builds, context, like, "")?;
+        let relation = match os.loader_type {
+            Some("pflash") => "is its equivalent",
+            _ => "takes its place",
+        };
         let reason = format!(
-            "was {code}, which does not exist here; {} is its equivalent",
+            "was {code}, which does not exist here; {} {relation}",
             choice.code
         );
         return Ok(Some(Choice { reason, ..choice }));
     }
-    let wrong = if builds.is_secure(code) || os.demands_secure_boot() {
-        Some("a Secure Boot build")
+    // What is wrong, as said of the definition and as said of the loader.
+    let qcow2 = builds.cannot_be_qcow2(code);
+    let wrong = if builds.is_secure(code) {
+        Some(("it is a Secure Boot build", "a Secure Boot build"))
+    } else if os.demands_secure_boot() {
+        Some((
+            "the definition demands Secure Boot",
+            "of which Secure Boot is demanded",
+        ))
     } else if os.stateless == Some("yes") {
-        Some("stateless, and macOS keeps its boot settings in NVRAM")
+        Some((
+            "stateless='yes' leaves macOS no NVRAM for its boot settings",
+            "stateless, and macOS keeps its boot settings in NVRAM",
+        ))
+    } else if let Some(qcow2) = &qcow2 {
+        Some((qcow2.as_str(), qcow2.as_str()))
     } else if os.loader_type != Some("pflash") && builds.template_for(code).is_none() {
-        Some("loaded as ROM, without a variable store")
+        let wrong = "loaded as ROM, without a variable store";
+        Some((wrong, wrong))
     } else {
         None
     };
-    if let Some(wrong) = wrong {
+    if let Some((definition, loader)) = wrong {
         let choice = best(builds, context, like, "")?;
-        let reason = format!("was {code}, {wrong}; {} is a plain one", choice.code);
+        let reason = match choice.code == code {
+            true => definition.to_owned(),
+            false => format!("was {code}, {loader}; {} takes its place", choice.code),
+        };
         return Ok(Some(Choice { reason, ..choice }));
     }
-    keep(code, os, builds, context).map(Some)
+    let mut choice = keep(code, os, builds, context)?;
+    if choice.reason.is_empty() && os.firmware == Some("efi") {
+        choice.reason = refuses_mix(builds).unwrap_or_default().to_owned();
+    }
+    Ok(Some(choice))
 }
 
 /// The loader stays; its template is found or put right.
@@ -269,6 +315,7 @@ fn keep(
         reason,
     };
     if let Some(vars) = context.settings.get("firmware.nvram-template") {
+        belongs_together(code, vars, builds)?;
         let same = os.template == Some(vars);
         let reason = if same {
             String::new()
@@ -310,10 +357,6 @@ fn keep(
         None
     };
     match (wrong, expected) {
-        (None, _) if mix_is_refused(os, builds) => Ok(choice(
-            vars.to_owned(),
-            "this libvirt refuses firmware='efi' beside an explicit loader".to_owned(),
-        )),
         (None, _) => Ok(choice(vars.to_owned(), String::new())),
         (Some(wrong), Some(expected)) if expected != vars => {
             let reason = format!("{wrong}; {expected} belongs to it");
@@ -348,32 +391,37 @@ fn asked_for(
             "no nvram template is known for the loader '{code}'; name one with --nvram-template"
         )));
     };
-    if builds.exists(&vars) == Some(false) {
-        return Err(Blocked::because(format!(
-            "the nvram template '{vars}' does not exist on the host"
-        )));
-    }
-    let (code_size, vars_size) = (builds.size_of_code(code), builds.size_of_vars(&vars));
-    if let (Some(code_size), Some(vars_size)) = (code_size, vars_size)
-        && code_size != vars_size
-    {
-        return Err(Blocked::because(format!(
-            "the loader '{code}' is a {code_size} build and the nvram template '{vars}' belongs to {vars_size} builds"
-        )));
-    }
+    belongs_together(code, &vars, builds)?;
     let same = os.loader == Some(code) && os.template == Some(vars.as_str());
     Ok(Choice {
         code: code.to_owned(),
         code_format: builds.format_of(code),
         vars_format: builds.format_of(&vars),
         vars,
-        size: code_size,
+        size: builds.size_of_code(code),
         reason: if same {
             String::new()
         } else {
             format!("{code} was asked for")
         },
     })
+}
+
+/// The template exists, as far as is known, and is for builds of the loader's size.
+fn belongs_together(code: &str, vars: &str, builds: &Builds<'_>) -> Result<(), Blocked> {
+    if builds.exists(vars) == Some(false) {
+        return Err(Blocked::because(format!(
+            "the nvram template '{vars}' does not exist on the host"
+        )));
+    }
+    match (builds.size_of_code(code), builds.size_of_vars(vars)) {
+        (Some(code_size), Some(vars_size)) if code_size != vars_size => {
+            Err(Blocked::because(format!(
+                "the loader '{code}' is a {code_size} build and the nvram template '{vars}' belongs to {vars_size} builds"
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn best(
@@ -396,6 +444,9 @@ fn best(
         size: builds.size_of(build),
         reason: match why {
             "" => String::new(),
+            why if builds.is_last_resort(&build.code) => {
+                format!("{why}; {} is the only build here", build.code)
+            }
             why => format!("{why}; {} has neither Secure Boot nor SMM", build.code),
         },
     })
@@ -403,7 +454,7 @@ fn best(
 
 fn none_found(builds: &Builds<'_>) -> Blocked {
     Blocked {
-        reason: "the host has no UEFI build without Secure Boot; install one (the package ovmf or edk2-ovmf)".to_owned(),
+        reason: "the host has no UEFI build that macOS boots with; install one (the package ovmf or edk2-ovmf)".to_owned(),
         notes: builds.looked_at(),
     }
 }
@@ -428,11 +479,15 @@ fn leaves_it_to_libvirt(os: &Os<'_>, builds: &Builds<'_>) -> bool {
         && (os.refuses_secure_boot() || (os.secure == Some("no") && filter_is_known))
 }
 
-fn mix_is_refused(os: &Os<'_>, builds: &Builds<'_>) -> bool {
-    os.firmware == Some("efi")
-        && builds
-            .libvirt()
-            .is_some_and(|version| (REFUSES_MIX..STORES_CHOICE).contains(&version))
+/// What a libvirt that does not store its own choice makes of firmware='efi' beside a loader.
+fn refuses_mix(builds: &Builds<'_>) -> Option<&'static str> {
+    match builds.libvirt()? {
+        version if version >= STORES_CHOICE => None,
+        version if version >= REFUSES_MIX => {
+            Some("libvirt 8.6 to 9.1 refuse firmware='efi' beside an explicit loader")
+        }
+        _ => Some("libvirt before 8.6 drops a loader beside firmware='efi' and takes its own"),
+    }
 }
 
 /// The form that every libvirt takes.
@@ -458,6 +513,7 @@ fn explicit(os: &Os<'_>, builds: &Builds<'_>, choice: &Choice) -> Patch {
             "loader-format",
             format(os.loader_format, choice.code_format),
         )
+        .with_option("nvram", None::<&str>)
         .with_option("nvram-format", format(os.nvram_format, choice.vars_format))
         .with_option("template-format", template_format)
         .with_option("secure", os.secure.filter(|secure| *secure == "no"))
@@ -468,14 +524,19 @@ fn explicit(os: &Os<'_>, builds: &Builds<'_>, choice: &Choice) -> Patch {
 }
 
 fn with_nvram(mut patch: Patch, os: &Os<'_>, path: &str) -> Patch {
-    let mut nvram = xmltree::Element::new("nvram");
     if os.nvram_in_source {
-        let mut source = xmltree::Element::new("source");
-        source.attributes.insert("file".to_owned(), path.to_owned());
-        nvram.children.push(xmltree::XMLNode::Element(source));
-    } else {
-        nvram.children.push(xmltree::XMLNode::Text(path.to_owned()));
+        patch.add(
+            &["os", "nvram"],
+            Op::Merge,
+            element("source", &[("file", path)]),
+        );
+        return patch;
     }
+    if patch.values.contains_key("nvram") {
+        return patch.with("nvram", path);
+    }
+    let mut nvram = element("nvram", &[]);
+    nvram.children.push(xmltree::XMLNode::Text(path.to_owned()));
     patch.add(&["os"], Op::Merge, nvram);
     patch
 }

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::document::{self, Document, children, qemu};
+use roxmltree::Node;
+
+use super::Context;
+use crate::document::qemu::Problem;
+use crate::document::{self, Document, child, children, qemu};
 use crate::host::{Emulator, Facts, Version};
 
 /// The machine types a pass tells apart.
@@ -31,7 +35,7 @@ pub enum QemuVersion {
 pub fn not_ours(document: &Document<'_>) -> Option<String> {
     let kind = document.root().attribute("type").unwrap_or("kvm");
     if !matches!(kind, "kvm" | "qemu") {
-        return Some(format!("a '{kind}' domain; this pass is for QEMU guests"));
+        return Some(format!("the domain type is '{kind}', not 'kvm' or 'qemu'"));
     }
     let os = document.text_at(&["os", "type"]).unwrap_or("hvm");
     if os != "hvm" {
@@ -40,7 +44,7 @@ pub fn not_ours(document: &Document<'_>) -> Option<String> {
     let arch = document
         .attribute(&["os", "type"], "arch")
         .unwrap_or("x86_64");
-    (arch != "x86_64").then(|| format!("an {arch} guest; this pass is for x86_64"))
+    (arch != "x86_64").then(|| format!("the guest is for '{arch}', not 'x86_64'"))
 }
 
 /// The machine type as written; libvirt takes `pc` where there is none.
@@ -59,7 +63,11 @@ pub fn machine(document: &Document<'_>) -> Machine {
 pub fn family(name: &str) -> Machine {
     if name == "q35" || name.starts_with("pc-q35-") {
         Machine::Q35
-    } else if name == "pc" || name.starts_with("pc-i440fx-") {
+    } else if name == "pc"
+        || ["pc-i440fx-", "pc-0.", "pc-1."]
+            .iter()
+            .any(|old| name.starts_with(old))
+    {
         Machine::I440fx
     } else {
         Machine::Other
@@ -93,6 +101,16 @@ pub fn qemu_version(document: &Document<'_>, facts: &Facts) -> QemuVersion {
         Some(version) => QemuVersion::AtLeast(version),
         None => QemuVersion::Unknown,
     }
+}
+
+/// The version of libvirt to plan for: the one that was set, else the host's.
+pub fn libvirt(context: &Context<'_>) -> Option<Version> {
+    context.settings.libvirt().or(context.facts.libvirt)
+}
+
+/// Whether the domain runs under TCG: QEMU computes the processor.
+pub fn is_emulated(document: &Document<'_>) -> bool {
+    document.root().attribute("type") == Some("qemu")
 }
 
 /// Maximum number of vCPUs: the text of `<vcpu>`, 1 where there is none; `None` when unreadable.
@@ -139,9 +157,36 @@ pub fn is_amd(vendor: &str) -> bool {
 
 /// The `<cpu mode>` for a domain that has none: what runs under its domain type.
 pub fn default_cpu_mode(document: &Document<'_>) -> &'static str {
-    match document.root().attribute("type") {
-        // host-passthrough needs KVM; under TCG QEMU offers 'max' (libvirt 7.1).
-        Some("qemu") => "maximum",
-        _ => "host-passthrough",
+    // host-passthrough needs KVM; under TCG QEMU offers 'max' (libvirt 7.1).
+    if is_emulated(document) {
+        "maximum"
+    } else {
+        "host-passthrough"
     }
+}
+
+/// What makes the guest's memory shared: the backing, or NUMA cells that all are.
+pub fn sharing<'a>(document: &'a Document<'_>) -> Option<Node<'a, 'a>> {
+    let shared = |node: &Node<'_, '_>, name| node.attribute(name) == Some("shared");
+    let backing = document.find(&["memoryBacking", "access"]);
+    if let Some(access) = backing.filter(|access| shared(access, "mode")) {
+        return Some(access);
+    }
+    let numa = document.find(&["cpu", "numa"])?;
+    let all = children(numa, "cell").all(|cell| shared(&cell, "memAccess"));
+    children(numa, "cell").next().filter(|_| all)
+}
+
+/// What libvirt refuses or QEMU does not start with although each part of it is right.
+pub fn advice(document: &Document<'_>) -> Vec<Problem> {
+    let virtiofs = document.devices("filesystem").filter(|filesystem| {
+        child(*filesystem, "driver").and_then(|driver| driver.attribute("type")) == Some("virtiofs")
+    });
+    let alone = virtiofs.filter(|_| sharing(document).is_none());
+    alone
+        .map(|filesystem| Problem {
+            position: document.position(filesystem.range().start),
+            message: "virtiofs needs shared memory, which the domain does not have; --set memory-backing.shared=yes adds it".to_owned(),
+        })
+        .collect()
 }

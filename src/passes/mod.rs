@@ -5,19 +5,42 @@
 //! anything and never edits text.
 
 mod applesmc;
+mod boot;
+mod clock;
+mod cpu;
 mod cpu_override;
+pub mod disk;
+mod display;
+mod domain_type;
 mod elements;
+mod emulator;
+mod enlightenments;
+mod evdev;
 mod fake_core_count;
+mod features;
 mod firmware;
+mod gpu;
 pub mod guest;
 mod hotplug;
 mod idset;
 mod iothread;
+mod lifecycle;
+mod machine;
+mod machine_name;
+mod memballoon;
+mod memory;
+mod memory_backing;
+mod nic;
+mod pci;
 mod pinning;
 pub mod settings;
 mod smbios;
 mod topoext;
 mod topology;
+mod usb;
+mod usb_input;
+mod virtio;
+mod watchdog;
 
 use crate::document::Document;
 use crate::host::Facts;
@@ -152,7 +175,27 @@ fn no_files(_: &Document<'_>, _: &Settings) -> Vec<String> {
 
 /// All passes, in the only order they run in.
 pub const PASSES: &[Pass] = &[
-    // First: everything else can be looked at on a machine that starts.
+    // Before cpu, topoext and cpu-override: emulation has CPU modes of its own.
+    domain_type::PASS,
+    // Before hotplug and clock, which ask for its version.
+    emulator::PASS,
+    // Before firmware, whose builds are for certain machine types, and before hotplug and watchdog.
+    machine::PASS,
+    machine_name::PASS,
+    memory::PASS,
+    memory_backing::PASS,
+    // After machine, which renames disks; before boot, which leaves the orders of devices alone.
+    disk::PASS,
+    boot::PASS,
+    // Before firmware, which needs ACPI as well.
+    features::PASS,
+    // Before topoext and cpu-override, which change what it writes.
+    cpu::PASS,
+    clock::PASS,
+    // After domain-type: there are none without KVM.
+    enlightenments::PASS,
+    lifecycle::PASS,
+    // Before the rest of the six: everything else can be looked at on a machine that starts.
     firmware::PASS,
     // Before topoext and cpu-override, which ask how many threads a core has.
     topology::PASS,
@@ -160,6 +203,12 @@ pub const PASSES: &[Pass] = &[
     fake_core_count::PASS,
     // After topology and fake-core-count, which decide how many vCPUs there are.
     pinning::PASS,
+    nic::PASS,
+    usb::PASS,
+    // Before gpu, which takes the virtual display away on request.
+    display::PASS,
+    gpu::PASS,
+    evdev::PASS,
     // After disk: the disks it adds use the iothread as well.
     iothread::PASS,
     // Before cpu-override, which carries topoext along.
@@ -167,6 +216,12 @@ pub const PASSES: &[Pass] = &[
     applesmc::PASS,
     hotplug::PASS,
     smbios::PASS,
+    watchdog::PASS,
+    memballoon::PASS,
+    // Before usb-input, whose devices are to stay on USB.
+    virtio::PASS,
+    // After everything that changes USB controllers.
+    usb_input::PASS,
     // Last: its -cpu hides <cpu>, and it notes what the passes before put there in vain.
     cpu_override::PASS,
 ];

@@ -44,20 +44,19 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     if let Some(reason) = guest::not_ours(document) {
         return Outcome::NotApplicable(reason);
     }
-    let Some(vendor) = context.facts.cpu.vendor.as_deref() else {
-        return Outcome::blocked("the CPU vendor of the host is unknown".to_owned());
-    };
-    if !guest::is_amd(vendor) {
-        let name = if vendor == "GenuineIntel" {
-            "Intel"
-        } else {
-            vendor
-        };
-        return Outcome::NotApplicable(format!("{name} host"));
+    let vendor = context.facts.cpu.vendor.as_deref();
+    match vendor {
+        Some("GenuineIntel") => return Outcome::NotApplicable("Intel host".to_owned()),
+        Some(other) if !guest::is_amd(other) => {
+            return Outcome::NotApplicable(format!("{other} host"));
+        }
+        _ => {}
     }
-    let threads = guest::threads(document);
-    if threads < 2 {
+    if guest::threads(document) < 2 {
         return Outcome::NotApplicable("one thread per core".to_owned());
+    }
+    if vendor.is_none() {
+        return Outcome::blocked("the CPU vendor of the host is unknown");
     }
 
     let overridden = guest::cpu_argument(document).is_some();

@@ -37,6 +37,7 @@ use super::{Context, Ensure, Needs, Outcome, Pass, fake_core_count, guest, idset
 use crate::document::{Document, child, children};
 use crate::host::Cpu;
 use crate::merge::{Op, Patch};
+use crate::text;
 
 /// The pass.
 pub const PASS: Pass = Pass {
@@ -86,7 +87,7 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     let host = host_threads(&context.facts.cpu);
     let enabled = fake_core_count::asked(settings);
     let (count, why) = match (settings.number("topology.vcpus"), valid, host) {
-        (Some(count), ..) => (count, format!("{count} vCPUs were asked for")),
+        (Some(count), ..) => (count, "as asked for".to_owned()),
         _ if let Some(enabled) = enabled => (
             enabled.next_power_of_two(),
             format!("of these, fake-core-count enables {enabled}"),
@@ -97,13 +98,7 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
                 "the number of host threads is unknown; ask for a count with --vcpus".to_owned(),
             );
         }
-        (None, _, Some(host)) if context.template => (
-            largest(host),
-            match host {
-                ..=3 => format!("the host has {host} threads"),
-                _ => format!("the host has {host} threads, and 2 stay its own"),
-            },
-        ),
+        (None, _, Some(host)) if context.template => (largest(host), own_threads(host)),
         (None, _, Some(host)) => closest(present, host, topology.is_some()),
     };
     let threads = threads_per_core(count, topology, valid, context);
@@ -168,22 +163,44 @@ fn largest(host: u32) -> u32 {
 }
 
 fn closest(present: u32, host: u32, has_topology: bool) -> (u32, String) {
-    let limit = carried(host);
-    let best = (1..=XNU_MAX.ilog2())
-        .map(|bit| 1u32 << bit)
-        .filter(|count| *count <= limit)
-        .min_by_key(|count| count.abs_diff(present))
-        .unwrap_or(2);
-    let why = if !present.is_power_of_two() {
+    let nearest = |limit: u32| {
+        (1..=XNU_MAX.ilog2())
+            .map(|bit| 1u32 << bit)
+            .filter(|count| *count <= limit)
+            .min_by_key(|count| count.abs_diff(present))
+            .unwrap_or(2)
+    };
+    let best = nearest(carried(host));
+    let why = if present > XNU_MAX {
+        format!("macOS knows at most {XNU_MAX} processors")
+    } else if !present.is_power_of_two() && best == nearest(XNU_MAX) {
         format!("macOS does not boot with {present} vCPUs; {best} is the closest count")
+    } else if !present.is_power_of_two() {
+        format!(
+            "macOS does not boot with {present} vCPUs; {best} is the closest count that the host carries: {}",
+            own_threads(host)
+        )
     } else if best < present {
-        format!("{present} vCPUs would leave the host's {host} threads nothing")
+        own_threads(host)
+    } else if best > present {
+        "a guest gets at least 2".to_owned()
     } else if has_topology {
         "macOS boots on one socket and one die, with a power of two of cores".to_owned()
     } else {
         "without a topology every vCPU is a socket of its own; macOS boots on one".to_owned()
     };
     (best, why)
+}
+
+fn own_threads(host: u32) -> String {
+    match host {
+        ..=3 => format!("the host has {}", threads_of(host)),
+        _ => format!("the host has {host} threads, and 2 stay its own"),
+    }
+}
+
+fn threads_of(host: u32) -> String {
+    text::count(host as usize, "thread")
 }
 
 /// The host's online threads.
@@ -208,7 +225,8 @@ fn valid_threads(topology: Node<'_, '_>, vcpus: u32) -> Option<u32> {
         && number("dies", Some(1))? == 1
         && number("clusters", Some(1))? == 1;
     let (cores, threads) = (number("cores", None)?, number("threads", None)?);
-    let fits = cores.is_power_of_two()
+    let fits = vcpus <= XNU_MAX
+        && cores.is_power_of_two()
         && matches!(threads, 1 | 2)
         && cores.checked_mul(threads) == Some(vcpus);
     (one_package && fits).then_some(threads)
@@ -250,11 +268,11 @@ fn satisfied(document: &Document<'_>, count: u32, threads: u32) -> Outcome {
 }
 
 fn shape(count: u32, threads: u32) -> String {
-    let cores = count / threads.max(1);
-    let core = if cores == 1 { "core" } else { "cores" };
-    match threads {
-        1 => format!("{cores} {core}, one thread each"),
-        _ => format!("{cores} {core} with 2 threads each"),
+    match (count / threads.max(1), threads) {
+        (1, 1) => "1 core, one thread".to_owned(),
+        (1, _) => "1 core with 2 threads".to_owned(),
+        (cores, 1) => format!("{cores} cores, one thread each"),
+        (cores, _) => format!("{cores} cores with 2 threads each"),
     }
 }
 
@@ -286,7 +304,9 @@ fn change(
     let mut notes = Vec::new();
     if let Some(host) = overcommitted {
         notes.push(format!(
-            "the host has {host} threads; {count} vCPUs will share them"
+            "the host has {}; {count} vCPUs will share {}",
+            threads_of(host),
+            if host == 1 { "it" } else { "them" },
         ));
     }
     if count > present && beyond(document, "vcpupin", "vcpu", 0).next().is_some() {
@@ -294,7 +314,11 @@ fn change(
     }
     let change = match present == count {
         true => shape(count, threads),
-        false => format!("{present} → {count} vCPUs: {}", shape(count, threads)),
+        false => format!(
+            "{present} → {}: {}",
+            text::count(count as usize, "vCPU"),
+            shape(count, threads)
+        ),
     };
     let reason = if why.is_empty() {
         change
@@ -331,10 +355,24 @@ fn follow_vcpus(
             count - 1
         ));
     }
-    let id = |entry: &Node<'_, '_>| entry.attribute("id").and_then(|id| id.parse::<u32>().ok());
+    let number = |entry: &Node<'_, '_>, name: &str| {
+        let text = entry.attribute(name)?;
+        text.parse::<u32>().ok()
+    };
+    let id = |entry: &Node<'_, '_>| number(entry, "id");
+    let stays = |entry: &&Node<'_, '_>| id(entry).is_some_and(|id| id < count);
+    if entries
+        .iter()
+        .filter(stays)
+        .any(|entry| number(entry, "order") > Some(count))
+    {
+        return Err(format!(
+            "<vcpus> orders its vCPUs by hand, and libvirt refuses to start with an order beyond {count}; change it first"
+        ));
+    }
     let enabled = entries
         .iter()
-        .filter(|entry| id(entry).is_some_and(|id| id < count))
+        .filter(stays)
         .filter(|entry| entry.attribute("enabled") != Some("no"))
         .count();
     for entry in entries

@@ -18,6 +18,7 @@ use crate::text;
 pub const SHIPPED: &[(&str, &str)] = &[
     ("native-cpu", include_str!("../../patches/native-cpu.xml")),
     ("hyperv", include_str!("../../patches/hyperv.xml")),
+    ("local-time", include_str!("../../patches/local-time.xml")),
     ("kvm-hidden", include_str!("../../patches/kvm-hidden.xml")),
     (
         "shared-memory",

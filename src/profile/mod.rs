@@ -30,6 +30,9 @@ pub struct Profile {
     pub extends: Vec<String>,
     /// Passes, in the order the profile lists them.
     pub passes: Vec<String>,
+    /// Passes that complete a machine made from the template. On an existing domain each of them
+    /// runs when one of its own settings is given, or when it is named with `--pass`.
+    pub template_passes: Vec<String>,
     /// Patches, after the passes: names, or files with the directory of the profile.
     pub patches: Vec<String>,
     /// Settings, as for `--set`; of several for one key the last one counts.
@@ -93,6 +96,14 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("macpro4,1", include_str!("../../patches/macpro4,1.toml")),
     ("macpro3,1", include_str!("../../patches/macpro3,1.toml")),
     ("macpro2,1", include_str!("../../patches/macpro2,1.toml")),
+    (
+        "linux-desktop",
+        include_str!("../../patches/linux-desktop.toml"),
+    ),
+    (
+        "windows-desktop",
+        include_str!("../../patches/windows-desktop.toml"),
+    ),
 ];
 
 /// What runs when no profile is named.
@@ -148,9 +159,12 @@ fn load(item: &Item, library: &Library, open: &mut Vec<Item>) -> Result<Profile,
     };
     let own = file.read(&item.name)?;
     let Some((parent, place)) = own.extends else {
-        return Ok(own
-            .profile
-            .over(Profile::default(), own.passes, own.patches));
+        return Ok(own.profile.over(
+            Profile::default(),
+            own.passes,
+            own.template_passes,
+            own.patches,
+        ));
     };
     open.push(item.clone());
     // A profile may extend the one it hides.
@@ -173,7 +187,9 @@ fn load(item: &Item, library: &Library, open: &mut Vec<Item>) -> Result<Profile,
         by: file.shown.clone(),
         source: Box::new(source),
     })?;
-    Ok(own.profile.over(parent, own.passes, own.patches))
+    Ok(own
+        .profile
+        .over(parent, own.passes, own.template_passes, own.patches))
 }
 
 /// Whether two are one, however the way to them is written.
@@ -207,9 +223,11 @@ impl Profile {
         mut self,
         parent: Profile,
         passes: Option<Vec<String>>,
+        template_passes: Option<Vec<String>>,
         patches: Option<Vec<String>>,
     ) -> Profile {
         self.passes = inherit(passes, &parent.passes);
+        self.template_passes = inherit(template_passes, &parent.template_passes);
         self.patches = inherit(patches, &parent.patches);
         if !parent.name.is_empty() {
             self.extends.push(parent.name);
@@ -249,11 +267,19 @@ struct Own {
     profile: Profile,
     extends: Option<(String, Place)>,
     passes: Option<Vec<String>>,
+    template_passes: Option<Vec<String>>,
     patches: Option<Vec<String>>,
 }
 
 /// The keys of a profile, for messages and the schema.
-const KEYS: [&str; 5] = ["summary", "extends", "passes", "patches", "settings"];
+const KEYS: [&str; 6] = [
+    "summary",
+    "extends",
+    "passes",
+    "template-passes",
+    "patches",
+    "settings",
+];
 
 impl Reader<'_> {
     fn read(&self, name: &str) -> Result<Own, ProfileError> {
@@ -269,6 +295,7 @@ impl Reader<'_> {
             },
             extends: None,
             passes: None,
+            template_passes: None,
             patches: None,
         };
         for (key, value) in table.get_ref() {
@@ -280,6 +307,10 @@ impl Reader<'_> {
                 }
                 "passes" => {
                     own.passes = Some(self.names("passes", value, &mut own.profile, Part::Pass)?);
+                }
+                "template-passes" => {
+                    own.template_passes =
+                        Some(self.names("template-passes", value, &mut own.profile, Part::Pass)?);
                 }
                 "patches" => {
                     own.patches =

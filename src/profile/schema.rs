@@ -48,6 +48,11 @@ pub fn schema() -> Value {
                 "description": "The passes, in the order in which they run.",
                 "items": { "anyOf": passes },
             },
+            "template-passes": {
+                "type": "array",
+                "description": "Passes that complete a new machine made from the template.",
+                "items": { "anyOf": passes },
+            },
             "patches": {
                 "type": "array",
                 "description": "Merge patches, in the order in which they run, after the passes.",

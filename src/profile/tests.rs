@@ -130,7 +130,7 @@ fn mistakes_are_shown_where_they_stand() {
         ),
         (
             "passes = []\nnonsense = 1\n",
-            "2:1 unknown key 'nonsense' / there are summary, extends, passes, patches and settings",
+            "2:1 unknown key 'nonsense' / there are summary, extends, passes, template-passes, patches and settings",
         ),
         (
             "passes = 'topology'\n",

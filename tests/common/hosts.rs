@@ -243,6 +243,7 @@ pub fn file(size: u64, format: ImageFormat) -> FileFact {
         exists: true,
         size: Some(size),
         format: Some(format),
+        ..FileFact::default()
     }
 }
 

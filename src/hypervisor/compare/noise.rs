@@ -47,6 +47,8 @@ pub(super) fn attribute(ours: Node<'_, '_>, name: &str) -> bool {
         // The state of a running domain, from a live XML.
         ("", "domain", "id") => true,
         ("devices", "console", "tty") => true,
+        // libvirt numbers consoles as they stand, at times only when it reads its own output again.
+        ("console", "target", "port") => true,
         ("disk" | "mirror" | "backingStore", "source" | "mirror" | "backingStore", "index") => true,
         ("channel", "target", "state") => true,
         ("interface", "source", "portid" | "bridge") => ours.attribute("network").is_some(),
@@ -64,6 +66,18 @@ pub(super) fn attribute(ours: Node<'_, '_>, name: &str) -> bool {
     }
 }
 
+/// A text that means nothing where it stands: with NUMA cells and memory devices libvirt adds their
+/// sizes up, whatever the whole is said to be.
+pub(super) fn text(ours: Node<'_, '_>) -> bool {
+    let is_sum = matches!(ours.tag_name().name(), "memory" | "currentMemory");
+    is_sum && parent_name(ours) == "domain" && {
+        let domain = ours.parent_element();
+        let cpu = domain.and_then(|domain| child(domain, "cpu"));
+        let numa = cpu.and_then(|cpu| child(cpu, "numa"));
+        numa.is_some_and(|numa| children(numa, "cell").next().is_some())
+    }
+}
+
 /// An element that means nothing where it stands.
 pub(super) fn element(ours: Node<'_, '_>) -> bool {
     match (parent_name(ours), ours.tag_name().name()) {
@@ -76,7 +90,14 @@ pub(super) fn element(ours: Node<'_, '_>) -> bool {
             .descendants()
             .any(|node| node.attribute("max").is_some_and(|max| max != "0")),
         ("channel", "source") => {
-            is_pty(ours) || ours.attribute("path").is_some_and(is_automatic_channel)
+            // Without a path libvirt makes one up at every start.
+            is_pty(ours)
+                || match ours.attribute("path") {
+                    Some(path) => is_automatic_channel(path),
+                    None => ours
+                        .attributes()
+                        .all(|attribute| attribute.name() == "mode"),
+                }
         }
         ("serial" | "console" | "parallel", "source") => is_pty(ours),
         ("cpu", "model") => text_of(ours).is_none() && ours.attribute("vendor_id").is_none(),

@@ -157,6 +157,21 @@ fn what_libvirt_drops_in_silence() {
 fn what_is_no_loss() {
     check(&[
         (
+            "<devices><console type='pty'><target type='virtio' port='0'/></console></devices>",
+            "<devices><console type='pty'><target type='virtio' port='1'/></console></devices>",
+            &[],
+        ),
+        (
+            "<devices><channel type='unix'><source mode='bind'/><target type='virtio' name='a'/></channel></devices>",
+            "<devices><channel type='unix'><target type='virtio' name='a'/></channel></devices>",
+            &[],
+        ),
+        (
+            "<devices><channel type='unix'><source mode='bind' path='/run/a'/><target type='virtio' name='a'/></channel></devices>",
+            "<devices><channel type='unix'><target type='virtio' name='a'/></channel></devices>",
+            &["<source mode='bind' path='/run/a'> is missing"],
+        ),
+        (
             "<cputune><vcpusched vcpus='0-1' scheduler='fifo' priority='1'/></cputune>",
             "<cputune><vcpusched vcpus='0' scheduler='fifo' priority='1'/>\
              <vcpusched vcpus='1' scheduler='fifo' priority='1'/></cputune>",
@@ -295,4 +310,24 @@ fn meaning_of_two_definitions() {
         assert_eq!(same_meaning(a, b).unwrap(), same, "{a} {b}");
     }
     assert!(same_meaning("<domain>", "<domain/>").is_err());
+}
+
+#[test]
+fn the_memory_of_numa_cells_is_their_sum() {
+    let cells = "<cpu><numa><cell id='0' cpus='0' memory='1024' unit='KiB'/></numa></cpu>";
+    let ours = format!("<memory unit='MiB'>4</memory><currentMemory>4096</currentMemory>{cells}");
+    let stored = format!(
+        "<memory unit='KiB'>1024</memory><currentMemory unit='KiB'>1024</currentMemory>{cells}"
+    );
+    let without = ours.replace(cells, "");
+    check(&[
+        (&ours, &stored, &[]),
+        // The size of a cell itself is nothing that libvirt works out.
+        (
+            &ours,
+            &stored.replace("memory='1024'", "memory='512'"),
+            &["memory='1024' of <cell> became '512'"],
+        ),
+    ]);
+    assert_eq!(lost(&without, &stored).len(), 3);
 }

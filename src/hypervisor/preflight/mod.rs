@@ -17,6 +17,8 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -174,6 +176,17 @@ pub fn scratch_parent(uri: &str) -> Option<PathBuf> {
     })
 }
 
+/// Removes the files of the trials of this process that are under way: for a signal handler's
+/// thread, after which the process ends and libvirt destroys the copies. No trial starts any more.
+pub fn clean_up() {
+    let scratches = scratches();
+    for path in scratches.iter() {
+        remove(path);
+    }
+    // What waits for it is a trial that would make files again.
+    std::mem::forget(scratches);
+}
+
 fn attempt(
     hypervisor: &dyn Hypervisor,
     definition: &str,
@@ -271,12 +284,23 @@ fn make_image(path: &Path) -> Result<(), PreflightError> {
 /// The directory of one copy, removed with everything in it.
 struct Scratch(PathBuf);
 
+/// Those that are there, for [`clean_up`].
+static SCRATCHES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn scratches() -> MutexGuard<'static, Vec<PathBuf>> {
+    SCRATCHES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Scratch {
     fn make(parent: &Path, uuid: &str) -> Result<Scratch, PreflightError> {
         let path = parent.join(format!("virt-patch-preflight-{uuid}"));
+        let mut scratches = scratches();
         // QEMU's own user must get through, and only through.
         match DirBuilder::new().mode(0o711).create(&path) {
-            Ok(()) => Ok(Scratch(path)),
+            Ok(()) => {
+                scratches.push(path.clone());
+                Ok(Scratch(path))
+            }
             Err(source) => Err(PreflightError::Scratch { path, source }),
         }
     }
@@ -284,7 +308,21 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        remove(&self.0);
+        scratches().retain(|path| *path != self.0);
+    }
+}
+
+/// The daemon may just be making a file in there.
+fn remove(directory: &Path) {
+    const TRIES: u32 = 20;
+    for _ in 0..TRIES {
+        match fs::remove_dir_all(directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            _ => return,
+        }
     }
 }
 

@@ -102,16 +102,7 @@ impl Hypervisor for Fake {
             Define::Works => xml.to_owned(),
         };
         *self.stored.borrow_mut() = xml;
-        Ok(DomainInfo {
-            name: "vm".to_owned(),
-            uuid: UUID.to_owned(),
-            id: None,
-            state: State::Shutoff,
-            persistent: true,
-            autostart: false,
-            has_managed_save: false,
-            snapshots: 0,
-        })
+        Ok(info())
     }
     fn undefine(&self, _: &str) -> Result<(), HypervisorError> {
         self.alive()?;
@@ -145,8 +136,14 @@ impl Hypervisor for Fake {
     fn domains(&self) -> Result<Vec<DomainInfo>, HypervisorError> {
         unreachable!()
     }
-    fn find(&self, _: &str) -> Result<DomainInfo, HypervisorError> {
-        unreachable!()
+    fn find(&self, given: &str) -> Result<DomainInfo, HypervisorError> {
+        match self.stored.borrow().as_str() {
+            "" => Err(HypervisorError::NoDomain {
+                given: given.to_owned(),
+                uri: "fake:///".to_owned(),
+            }),
+            _ => Ok(info()),
+        }
     }
     fn to_native(&self, _: &str) -> Result<String, HypervisorError> {
         unreachable!()
@@ -159,6 +156,19 @@ impl Hypervisor for Fake {
     }
     fn destroy(&self, _: &str) -> Result<(), HypervisorError> {
         unreachable!()
+    }
+}
+
+fn info() -> DomainInfo {
+    DomainInfo {
+        name: "vm".to_owned(),
+        uuid: UUID.to_owned(),
+        id: None,
+        state: State::Shutoff,
+        persistent: true,
+        autostart: false,
+        has_managed_save: false,
+        snapshots: 0,
     }
 }
 
@@ -247,7 +257,7 @@ fn what_libvirt_drops_brings_the_old_definition_back() {
         panic!("{ended:?}");
     };
     assert!(problems[0].contains("vcpu"), "{problems:?}");
-    assert_eq!((now.as_str(), backups), (OLD, 1));
+    assert_eq!((now.as_str(), backups), (OLD, 0));
 }
 
 #[test]
@@ -257,8 +267,10 @@ fn a_pass_that_is_not_satisfied_afterwards_brings_the_old_definition_back() {
         _ => Vec::new(),
     };
     let (ended, now, backups) = run(Define::Works, OLD, true, &verify);
-    assert!(matches!(ended, Ok(Redefined::RolledBack { .. })));
-    assert_eq!((now.as_str(), backups), (OLD, 1));
+    let Ok(Redefined::RolledBack { backup: None, .. }) = ended else {
+        panic!("{ended:?}");
+    };
+    assert_eq!((now.as_str(), backups), (OLD, 0));
 }
 
 #[test]
@@ -274,9 +286,9 @@ fn an_old_definition_that_cannot_be_put_back_is_named_with_its_backup() {
 
 #[test]
 fn a_daemon_killed_during_the_define_tells_afterwards_which_definition_it_has() {
-    let (ended, now, _) = run(Define::Breaks, OLD, true, &nothing);
+    let (ended, now, backups) = run(Define::Breaks, OLD, true, &nothing);
     assert!(matches!(ended, Err(RedefineError::LostOld(_))));
-    assert_eq!(now, OLD);
+    assert_eq!((now.as_str(), backups), (OLD, 0));
 
     let (ended, now, backups) = run(Define::StoresAndBreaks, OLD, true, &nothing);
     assert!(matches!(ended, Ok(Redefined::Applied { .. })), "{ended:?}");
@@ -293,6 +305,55 @@ fn a_daemon_that_stays_away_leaves_the_backup_and_says_where() {
         "{error}"
     );
     assert_eq!(backups, 1);
+}
+
+/// Defines NEW as a new domain beside what is stored, which is nothing if it is empty.
+fn define_new(define: Define, there: &str) -> (Result<Redefined, RedefineError>, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().to_owned();
+    let store = Store::in_environment(|name| {
+        (name == "XDG_STATE_HOME").then(|| state.clone().into_os_string())
+    })
+    .unwrap();
+    let stored = Rc::new(RefCell::new(there.to_owned()));
+    let ended = redefine(
+        &Change {
+            uuid: None,
+            before: "",
+            after: NEW,
+        },
+        &Means {
+            hypervisor: &Fake::new(&stored, define),
+            reconnect: &|| Err(Fake::lost()),
+            store: &store,
+            verify: &nothing,
+            critical: &|_| (),
+        },
+    );
+    assert_eq!(store.list(None, None).unwrap(), []);
+    let now = stored.borrow().clone();
+    (ended, now)
+}
+
+#[test]
+fn a_new_domain_is_there_or_not_at_all() {
+    let (ended, now) = define_new(Define::Works, "");
+    assert!(matches!(ended, Ok(Redefined::Applied { .. })), "{ended:?}");
+    assert_eq!(now, NEW);
+
+    let (ended, now) = define_new(Define::Drops, "");
+    assert!(
+        matches!(ended, Ok(Redefined::RolledBack { .. })),
+        "{ended:?}"
+    );
+    assert_eq!(now, "");
+}
+
+#[test]
+fn a_domain_that_someone_else_defined_meanwhile_is_not_replaced() {
+    let (ended, now) = define_new(Define::Works, OLD);
+    assert!(matches!(ended, Ok(Redefined::Conflict { now }) if now == OLD));
+    assert_eq!(now, OLD);
 }
 
 #[test]

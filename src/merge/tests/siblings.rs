@@ -220,3 +220,19 @@ fn many_are_found_as_few_are() {
         "<vcpupin> could be the one in line 301 or in line 302; say which with vcpu= (line 301 of the definition)"
     );
 }
+
+#[test]
+fn what_a_pass_adds_to_a_single_element_is_a_part_of_it() {
+    let mut patch = Patch::new(
+        "test",
+        "<domain><os><loader>a</loader><nvram template='t'/></os></domain>",
+    );
+    let mut nvram = xmltree::Element::new("nvram");
+    nvram.children.push(xmltree::XMLNode::Text("n".to_owned()));
+    patch.add(&["os"], Op::Merge, nvram);
+    check_with(
+        "<domain><os><boot dev='hd'/></os></domain>",
+        &patch,
+        "<domain><os><loader>a</loader><nvram template='t'>n</nvram><boot dev='hd'/></os></domain>",
+    );
+}

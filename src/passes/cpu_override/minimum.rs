@@ -2,7 +2,7 @@
 
 use crate::document::Document;
 use crate::macos::{Choice, Instructions, RELEASES, Release};
-use crate::passes::Context;
+use crate::passes::{Context, guest};
 
 /// What to say when the model the guest sees, or the host that runs it, lacks something.
 pub(super) fn notes(
@@ -19,8 +19,9 @@ pub(super) fn notes(
         return notes;
     }
     // Under TCG QEMU computes what the host's processor lacks.
-    let by_host = document.root().attribute("type") != Some("qemu");
-    if let Some(features) = context.facts.cpu.features.as_ref().filter(|_| by_host) {
+    if let Some(features) = &context.facts.cpu.features
+        && !guest::is_emulated(document)
+    {
         let has = Instructions::of_features(features.iter().map(String::as_str));
         if has < choice.release.minimum {
             notes.push(lacking(&choice, "the host's processor does not have", has));

@@ -74,6 +74,13 @@ impl<'a> Builds<'a> {
         }
     }
 
+    /// Why a CODE image cannot be used for being qcow2.
+    pub(super) fn cannot_be_qcow2(&self, code: &str) -> Option<String> {
+        let version = self.libvirt().filter(|version| *version < KNOWS_QCOW2)?;
+        (self.format_of(code) == ImageFormat::Qcow2)
+            .then(|| format!("qcow2, which libvirt {version} cannot use as firmware (9.2 can)"))
+    }
+
     /// The fit build to take: DarwinUDK's where it is preferred, then one like the old build (the
     /// domain keeps its nvram file), then the host's first.
     pub(super) fn best(&self, like: Option<(SizeClass, ImageFormat)>) -> Option<&'a Firmware> {

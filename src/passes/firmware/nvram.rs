@@ -17,7 +17,8 @@ pub(super) struct NewNvram {
 pub(super) fn default_path(document: &Document<'_>, os: &Os<'_>) -> Option<String> {
     let name = document.text_at(&["name"])?;
     let uefi = os.loader.is_some() || os.firmware == Some("efi");
-    (os.nvram.is_none() && uefi && !name.contains('/'))
+    let own = os.nvram.is_some() || os.nvram_elsewhere.is_some();
+    (!own && uefi && !name.contains('/'))
         .then(|| format!("/var/lib/libvirt/qemu/nvram/{name}_VARS.fd"))
 }
 
@@ -96,9 +97,11 @@ pub(super) fn follow(
 /// Why the old nvram file cannot fit the new build, by what is known of both builds.
 fn changes_size(os: &Os<'_>, builds: &Builds<'_>, choice: &Choice) -> Option<String> {
     let old = os.loader?;
-    let old_size = builds
-        .size_of_code(old)
-        .or_else(|| os.template.and_then(|vars| builds.size_of_vars(vars)));
+    // The file is a copy of the template, whatever it was paired with.
+    let old_size = os
+        .template
+        .and_then(|vars| builds.size_of_vars(vars))
+        .or_else(|| builds.size_of_code(old));
     if let Some((old, new)) = old_size.zip(choice.size)
         && old != new
     {

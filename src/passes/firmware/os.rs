@@ -3,6 +3,7 @@
 use roxmltree::Node;
 
 use crate::document::{Document, child, children, text_of};
+use crate::host::ImageFormat;
 
 /// What a definition says about firmware.
 #[derive(Debug, Default)]
@@ -13,6 +14,10 @@ pub(super) struct Os<'d> {
     enrolled_keys: Option<bool>,
     /// Path of the CODE image.
     pub(super) loader: Option<&'d str>,
+    /// `<loader readonly=…>`.
+    readonly: Option<&'d str>,
+    /// There is a `<firmware>`.
+    has_features: bool,
     /// `<loader type=…>`.
     pub(super) loader_type: Option<&'d str>,
     /// `<loader secure=…>`.
@@ -50,6 +55,8 @@ impl<'d> Os<'d> {
             secure_boot: feature(os, "secure-boot"),
             enrolled_keys: feature(os, "enrolled-keys"),
             loader: loader.and_then(text_of),
+            readonly: of(loader, "readonly"),
+            has_features: child(os, "firmware").is_some(),
             loader_type: of(loader, "type"),
             secure: of(loader, "secure"),
             stateless: of(loader, "stateless"),
@@ -62,6 +69,38 @@ impl<'d> Os<'d> {
                 .or_else(|| source.and_then(|source| source.attribute("file"))),
             nvram_in_source: source.is_some(),
             nvram_elsewhere: of(nvram, "type").filter(|kind| *kind != "file"),
+        }
+    }
+
+    /// Why a pair that is right is written another way.
+    pub(super) fn form_problem(
+        &self,
+        document: &Document<'_>,
+        code_format: ImageFormat,
+    ) -> &'static str {
+        if self.has_features && self.firmware.is_none() {
+            "libvirt refuses <firmware> features without firmware='efi'"
+        } else if self.loader_type != Some("pflash") {
+            "without type='pflash' libvirt loads the image as ROM"
+        } else if self.readonly != Some("yes") {
+            "without readonly='yes' libvirt makes no nvram file"
+        } else if self.loader_format.unwrap_or("raw") != code_format.to_string() {
+            "the format of the images is not what the definition says"
+        } else if document.find(&["features", "acpi"]).is_none() {
+            "UEFI needs ACPI"
+        } else {
+            "the pair is right, and is written the way every libvirt takes it"
+        }
+    }
+
+    /// The definition is one of a guest that boots with BIOS.
+    pub(super) fn means_bios(&self) -> bool {
+        match self.loader {
+            None => self.firmware != Some("efi"),
+            Some(loader) => {
+                let name = loader.rsplit('/').next().unwrap_or(loader);
+                self.loader_type != Some("pflash") && name.contains("bios")
+            }
         }
     }
 

@@ -10,7 +10,11 @@ pub fn domain(c: &mut Choices<'_>) -> El {
     let named = c.chance(8);
     let mut domain = el("domain").a(
         "type",
-        c.of(&["kvm", "kvm", "qemu", "kvm", "kvm", "xen", "lxc"]),
+        if c.chance(20) {
+            c.of(&["xen", "lxc", "bhyve"])
+        } else {
+            c.of(&["kvm", "kvm", "qemu"])
+        },
     );
     if named {
         domain = domain.a("id", 3);
@@ -160,7 +164,11 @@ fn os(c: &mut Choices<'_>) -> Option<El> {
     if !c.chance(6) {
         kind = kind.a(
             "arch",
-            c.of(&["x86_64", "x86_64", "x86_64", "x86_64", "aarch64", "i686"]),
+            if c.chance(20) {
+                c.of(&["aarch64", "i686"])
+            } else {
+                "x86_64"
+            },
         );
     }
     if !c.chance(8) {
@@ -178,7 +186,7 @@ fn os(c: &mut Choices<'_>) -> Option<El> {
         );
     }
     let mut os = el("os");
-    let kind = kind.t(c.of(&["hvm", "hvm", "hvm", "hvm", "hvm", "linux"]));
+    let kind = kind.t(if c.chance(20) { "linux" } else { "hvm" });
     let form = c.pick(8);
     if matches!(form, 1..=3) {
         os = os.a("firmware", c.of(&["efi", "efi", "efi", "bios"]));

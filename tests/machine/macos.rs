@@ -1,7 +1,5 @@
 //! The setting `macos` in the passes that read it.
 
-#![allow(clippy::unwrap_used)]
-
 use virt_patch::host::Facts;
 use virt_patch::passes::settings::Settings;
 use virt_patch::passes::{self, Context};
@@ -86,5 +84,24 @@ fn the_cpu_is_checked_against_the_release() {
         let steps = [Step::Pass(passes::find("cpu-override").unwrap())];
         let plan = pipeline::run(domain, &steps, &context).unwrap();
         assert_eq!(plan.steps[0].notes.join("|"), note, "{settings}");
+    }
+}
+
+#[test]
+fn the_chart_is_listed() {
+    let output = assert_cmd::Command::cargo_bin("virt-patch")
+        .unwrap()
+        .args(["list", "macpro5,1"])
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(output.stdout).unwrap();
+    for row in [
+        "MacPro7,1 (2019): Catalina 10.15 and later\n",
+        "MacPro5,1 (2010): up to Mojave 10.14  <- this one\n",
+        "MacPro4,1 (2009): up to El Capitan 10.11\n",
+        "MacPro3,1 (2008): up to El Capitan 10.11\n",
+        "MacPro2,1 (2007): up to Lion 10.7\n",
+    ] {
+        assert!(listed.contains(row), "{listed}");
     }
 }

@@ -1,0 +1,84 @@
+//! What is known of an image that is to be a disk.
+
+use roxmltree::Node;
+
+use super::super::Context;
+use crate::document::{Document, child};
+use crate::host::{Device, ImageFormat};
+
+/// An image or block device.
+pub(super) struct Image<'s> {
+    pub(super) path: &'s str,
+    pub(super) format: ImageFormat,
+    pub(super) is_block: bool,
+    /// By its name: nothing else tells it from outside.
+    pub(super) is_opencore: bool,
+}
+
+impl<'s> Image<'s> {
+    /// Looks it up in the facts; otherwise says why it cannot be a disk.
+    pub(super) fn look(path: &'s str, context: &Context<'_>) -> Result<Image<'s>, String> {
+        let said = match context.settings.get("disk.format") {
+            Some("raw") => Some(ImageFormat::Raw),
+            Some(_) => Some(ImageFormat::Qcow2),
+            None => None,
+        };
+        let image = |format, is_block| Image {
+            path,
+            format,
+            is_block,
+            is_opencore: is_opencore(path),
+        };
+        let Some(fact) = context.facts.files.get(path) else {
+            return said.map(|format| image(format, false)).ok_or_else(|| {
+                format!("nothing is known of the image '{path}'; run this on its host, or say --set disk.format=raw or qcow2")
+            });
+        };
+        if !fact.exists {
+            return Err(format!(
+                "the image '{path}' does not exist; check the path, or create it: qemu-img create -f qcow2 {path} 128G"
+            ));
+        }
+        if let Some(foreign) = fact.foreign {
+            return Err(match foreign.is_packed() {
+                true => format!("'{path}' is a {foreign} file; unpack it first"),
+                false => format!(
+                    "'{path}' is a {foreign} image; convert it first: qemu-img convert -O qcow2 {path} {path}.qcow2"
+                ),
+            });
+        }
+        if fact.device == Some(Device::Block) {
+            return Ok(image(said.unwrap_or(ImageFormat::Raw), true));
+        }
+        match fact.format.or(said) {
+            Some(format) => Ok(image(format, false)),
+            None => Err(format!(
+                "the image '{path}' cannot be read, so its format is unknown; run this as a user who may, or say --set disk.format=raw or qcow2"
+            )),
+        }
+    }
+
+    /// The attribute of `<source>` that names it.
+    pub(super) fn source_attribute(&self) -> &'static str {
+        if self.is_block { "dev" } else { "file" }
+    }
+
+    /// The disk of the definition that has it as its source.
+    pub(super) fn disk_of<'a>(&self, document: &'a Document<'_>) -> Option<Node<'a, 'a>> {
+        document
+            .devices("disk")
+            .find(|disk| source(*disk) == Some(self.path))
+    }
+}
+
+/// The path that a disk has as its source.
+pub(super) fn source<'a>(disk: Node<'a, '_>) -> Option<&'a str> {
+    let source = child(disk, "source")?;
+    source.attribute("file").or_else(|| source.attribute("dev"))
+}
+
+/// OpenCore's own images, and what projects that build them call theirs.
+pub(super) fn is_opencore(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default().to_lowercase();
+    name.contains("opencore") || name.contains("open-core")
+}

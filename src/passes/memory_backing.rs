@@ -1,0 +1,121 @@
+//! Keep the guest's memory pages its own, or share them with virtiofs.
+//!
+//! **Ensures** `<nosharepages/>`; with `memory-backing.shared=yes` shared memory from memfd
+//! instead, which virtiofs needs.
+//! **Why.** The host's page merging (KSM) costs processor time, and lets one guest measure what
+//! another has in memory. It never touches shared memory, so `<nosharepages/>` beside that says
+//! nothing; who writes both meant one of them.
+//! **Applies when** the guest is x86_64.
+//! **Leaves alone** huge pages, locking, and a memory source that can be shared.
+//! **Blocked** when the domain has the other of the two, or a NUMA cell keeps its memory private.
+//!
+//! ```xml,before
+//! <memory unit='GiB'>8</memory>
+//! ```
+//! ```xml,after
+//! <memory unit='GiB'>8</memory>
+//! <memoryBacking>
+//!   <nosharepages/>
+//! </memoryBacking>
+//! ```
+
+use roxmltree::Node;
+
+use super::settings::{Setting, one_of};
+use super::{Context, Ensure, Needs, Outcome, Pass, guest};
+use crate::document::{Document, children};
+use crate::merge::Patch;
+
+/// The pass.
+pub const PASS: Pass = Pass {
+    name: "memory-backing",
+    summary: "memory pages of the guest's own, or shared ones for virtiofs",
+    source: include_str!("memory_backing.rs"),
+    needs: Needs {
+        cpu: false,
+        firmware: false,
+        emulators: false,
+        machine: false,
+    },
+    settings: SETTINGS,
+    files: super::no_files,
+    run,
+};
+
+const SETTINGS: &[Setting] = &[Setting {
+    key: "memory-backing.shared",
+    values: "yes|no",
+    about: "shared memory from memfd, for virtiofs, instead of nosharepages",
+    check: |value| one_of(value, &["yes", "no"]),
+}];
+
+fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
+    if let Some(reason) = guest::not_ours(document) {
+        return Outcome::NotApplicable(reason);
+    }
+    let shared = context.settings.get("memory-backing.shared") == Some("yes");
+    match conflict(document, shared) {
+        Some(reason) => Outcome::blocked(reason),
+        None if shared => Ensure::new(
+            shared_memory(document),
+            "virtiofs reads the guest's memory from another process, so it has to be shared",
+            "the guest's memory is shared",
+        )
+        .into(),
+        None => Ensure::new(
+            Patch::new(
+                "memory-backing",
+                include_str!("../../patches/memory-backing.xml"),
+            ),
+            "merging pages costs the host time, and tells guests about each other",
+            "the host merges none of the guest's pages",
+        )
+        .into(),
+    }
+}
+
+fn shared_memory(document: &Document<'_>) -> Patch {
+    let text = include_str!("../../patches/shared-memory.xml");
+    let mut patch = Patch::new("memory-backing", text);
+    let source = document.find(&["memoryBacking", "source"]);
+    // Anonymous memory has no file descriptor that another process could be given.
+    if let Some(source) = source.filter(|source| source.attribute("type") == Some("anonymous")) {
+        let mut memfd = xmltree::Element::new("source");
+        memfd
+            .attributes
+            .insert("type".to_owned(), "memfd".to_owned());
+        patch.merge_at(source, memfd);
+    }
+    patch
+}
+
+/// Why the domain cannot have what it is to have.
+fn conflict(document: &Document<'_>, shared: bool) -> Option<String> {
+    let line = |node: Node<'_, '_>| document.position(node.range().start).line;
+    if shared {
+        if let Some(node) = document.find(&["memoryBacking", "nosharepages"]) {
+            return Some(format!(
+                "<nosharepages/> in line {} keeps the host from merging pages, which it never does with shared memory: take it out first",
+                line(node)
+            ));
+        }
+        let private = cells(document, "private").next()?;
+        return Some(format!(
+            "the NUMA cell in line {} keeps its memory private (memAccess='private'): change it first",
+            line(private)
+        ));
+    }
+    let has = guest::sharing(document)?;
+    Some(format!(
+        "the guest's memory is shared (line {}), and the host merges no shared pages anyway; --skip memory-backing, or --set memory-backing.shared=yes for shared memory",
+        line(has)
+    ))
+}
+
+fn cells<'a>(document: &'a Document<'_>, access: &'a str) -> impl Iterator<Item = Node<'a, 'a>> {
+    document
+        .find(&["cpu", "numa"])
+        .into_iter()
+        .flat_map(|numa| children(numa, "cell"))
+        .filter(move |cell| cell.attribute("memAccess") == Some(access))
+}

@@ -1,0 +1,255 @@
+//! Give the guest the USB controller its macOS drives.
+//!
+//! **Ensures** qemu-xhci (USB 3) from Catalina on, and ich9-ehci1 with its three companions (USB 2) before.
+//! **Why.** macOS 14.4 dropped the drivers for USB 2 controllers: keyboard and mouse are dead then. Mojave
+//! and older do not start with an xHCI controller of QEMU's.
+//! **Replaces** every USB controller by one of the right kind with the same index, so that the
+//! addresses of devices stay good. A port the new controller does not have is left to libvirt: xHCI
+//! has 15, USB 2 has 6.
+//! **Leaves alone** a controller that is right, and hubs and devices.
+//!
+//! ```xml,before
+//! <devices>
+//!   <controller type='usb' index='0' model='ich9-ehci1'/>
+//!   <controller type='usb' index='0' model='ich9-uhci1'>
+//!     <master startport='0'/>
+//!   </controller>
+//! </devices>
+//! ```
+//! ```xml,after
+//! <devices>
+//!   <controller type='usb' index='0' model='qemu-xhci' ports='15'/>
+//! </devices>
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use roxmltree::Node;
+
+use super::elements::{element, removed, with};
+use super::settings::{Setting, one_of};
+use super::{Context, Ensure, Needs, Outcome, Pass, guest};
+use crate::document::{Document, child};
+use crate::macos::Usb;
+use crate::merge::{Op, Patch};
+use crate::text;
+
+/// The pass.
+pub const PASS: Pass = Pass {
+    name: "usb",
+    summary: "the USB controller that this macOS drives",
+    source: include_str!("usb.rs"),
+    needs: Needs {
+        cpu: false,
+        firmware: false,
+        emulators: false,
+        machine: false,
+    },
+    files: super::no_files,
+    settings: SETTINGS,
+    run,
+};
+
+const SETTINGS: &[Setting] = &[Setting {
+    key: "usb.controller",
+    values: "xhci|usb2",
+    about: "qemu-xhci, or ich9-ehci1 with its companions, instead of the macOS release's",
+    check: |value| one_of(value, &["xhci", "usb2"]),
+}];
+
+/// Ports of qemu-xhci at most, and what virt-manager gives it.
+const XHCI_PORTS: u32 = 15;
+/// What QEMU gives it where `ports` says nothing.
+const XHCI_DEFAULT_PORTS: u32 = 4;
+/// Ports of ich9-ehci1.
+const EHCI_PORTS: u32 = 6;
+/// The companions of ich9-ehci1, for slow devices, and the first of its ports each serves.
+const COMPANIONS: [(&str, &str); 3] = [
+    ("ich9-uhci1", "0"),
+    ("ich9-uhci2", "2"),
+    ("ich9-uhci3", "4"),
+];
+
+fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
+    if let Some(reason) = guest::not_ours(document) {
+        return Outcome::NotApplicable(reason);
+    }
+    let release = context.settings.macos();
+    let (usb, why) = match context.settings.get("usb.controller") {
+        Some("usb2") => (Usb::Usb2, "as usb.controller says".to_owned()),
+        Some(_) => (Usb::Usb3, "as usb.controller says".to_owned()),
+        None => (release.release.usb, format!("for {release}")),
+    };
+    let name = match usb {
+        Usb::Usb2 => "ich9-ehci1 with its companions",
+        Usb::Usb3 => "qemu-xhci",
+    };
+    let new_ports = match usb {
+        Usb::Usb2 => EHCI_PORTS,
+        Usb::Usb3 => XHCI_PORTS,
+    };
+    let mut patch = Patch::new("usb", "<domain/>");
+    let mut ports: BTreeMap<u32, u32> = BTreeMap::new();
+    for (index, controllers) in controllers(document) {
+        let count = match is_right(&controllers, usb) {
+            true => ports_of(&controllers, usb),
+            false => {
+                replace(&controllers, index, usb, &mut patch);
+                new_ports
+            }
+        };
+        ports.insert(index, count);
+    }
+    if ports.is_empty() {
+        for controller in new(0, usb) {
+            patch.add(&["devices"], Op::Append, controller);
+        }
+        ports.insert(0, new_ports);
+    }
+    let moved = free_lost_ports(document, &ports, &mut patch);
+    Ensure::new(patch, format!("{name} {why}"), format!("{name} is there"))
+        .noting((moved > 0).then(|| {
+            format!(
+                "{} to be given another port by libvirt: the new controller does not have the old one",
+                text::count(moved, "USB device")
+            )
+        }))
+        .into()
+}
+
+/// The USB controllers by index. Those of one index are one controller with its companions; where
+/// there is no index, libvirt counts up, companions along with theirs.
+fn controllers<'a>(document: &'a Document<'_>) -> BTreeMap<u32, Vec<Node<'a, 'a>>> {
+    let mut found: BTreeMap<u32, Vec<Node<'a, 'a>>> = BTreeMap::new();
+    let mut unnumbered: Vec<Node<'a, 'a>> = Vec::new();
+    for controller in document.devices("controller") {
+        if controller.attribute("type") != Some("usb") {
+            continue;
+        }
+        match controller
+            .attribute("index")
+            .and_then(|index| index.parse().ok())
+        {
+            Some(index) => found.entry(index).or_default().push(controller),
+            None => unnumbered.push(controller),
+        }
+    }
+    for controller in unnumbered {
+        let is_companion = controller
+            .attribute("model")
+            .is_some_and(|model| model.starts_with("ich9-uhci"));
+        let last = found.keys().next_back().copied();
+        let index = match last {
+            Some(last) if is_companion => last,
+            Some(last) => last + 1,
+            None => 0,
+        };
+        found.entry(index).or_default().push(controller);
+    }
+    found
+}
+
+fn is_right(controllers: &[Node<'_, '_>], usb: Usb) -> bool {
+    let models: BTreeSet<&str> = controllers
+        .iter()
+        .filter_map(|controller| controller.attribute("model"))
+        .collect();
+    match usb {
+        Usb::Usb3 => models == BTreeSet::from(["qemu-xhci"]),
+        Usb::Usb2 => {
+            let all = COMPANIONS.iter().map(|(model, _)| *model);
+            models == all.chain(["ich9-ehci1"]).collect()
+        }
+    }
+}
+
+fn ports_of(controllers: &[Node<'_, '_>], usb: Usb) -> u32 {
+    let said = controllers
+        .iter()
+        .find_map(|controller| controller.attribute("ports")?.parse().ok());
+    match usb {
+        Usb::Usb2 => EHCI_PORTS,
+        Usb::Usb3 => said.unwrap_or(XHCI_DEFAULT_PORTS),
+    }
+}
+
+/// One controller takes the place of the first, the rest goes or stands behind it. Their PCI
+/// addresses go as well: the functions of one slot do not fit the other kind.
+fn replace(controllers: &[Node<'_, '_>], index: u32, usb: Usb, patch: &mut Patch) {
+    let mut new = new(index, usb).into_iter();
+    for controller in controllers {
+        match new.next() {
+            Some(new) => patch.change(&["devices"], *controller, Op::Replace, new),
+            None => {
+                let gone = element("controller", &[]);
+                patch.change(&["devices"], *controller, Op::Remove, gone);
+            }
+        }
+    }
+    for controller in new {
+        patch.add(&["devices"], Op::Append, controller);
+    }
+}
+
+fn new(index: u32, usb: Usb) -> Vec<xmltree::Element> {
+    let index = index.to_string();
+    let controller = |model: &str| {
+        element(
+            "controller",
+            &[("type", "usb"), ("index", &index), ("model", model)],
+        )
+    };
+    match usb {
+        Usb::Usb3 => {
+            let mut xhci = controller("qemu-xhci");
+            xhci.attributes
+                .insert("ports".to_owned(), XHCI_PORTS.to_string());
+            vec![xhci]
+        }
+        Usb::Usb2 => {
+            let companion = |(model, port): (&str, &str)| {
+                with(
+                    controller(model),
+                    [element("master", &[("startport", port)])],
+                )
+            };
+            std::iter::once(controller("ich9-ehci1"))
+                .chain(COMPANIONS.map(companion))
+                .collect()
+        }
+    }
+}
+
+/// Takes the USB addresses away that no controller has any more, and counts them. A port behind a hub
+/// is good as long as the hub's own is.
+fn free_lost_ports(
+    document: &Document<'_>,
+    ports: &BTreeMap<u32, u32>,
+    patch: &mut Patch,
+) -> usize {
+    let devices = document.find(&["devices"]);
+    let lost: Vec<Node<'_, '_>> = devices
+        .into_iter()
+        .flat_map(|devices| devices.children().filter(Node::is_element))
+        .filter(|device| {
+            let Some(address) = child(*device, "address") else {
+                return false;
+            };
+            let bus = address
+                .attribute("bus")
+                .map_or(Some(0), |bus| bus.parse().ok());
+            let port = address.attribute("port");
+            let first = port
+                .and_then(|port| port.split('.').next())
+                .and_then(|port| port.parse::<u32>().ok());
+            let has = bus.and_then(|bus: u32| ports.get(&bus));
+            address.attribute("type") == Some("usb")
+                && first.is_some_and(|first| has.is_none_or(|count| first > *count))
+        })
+        .collect();
+    for device in &lost {
+        let freed = with(element(device.tag_name().name(), &[]), [removed("address")]);
+        patch.change(&["devices"], *device, Op::Merge, freed);
+    }
+    lost.len()
+}

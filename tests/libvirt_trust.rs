@@ -1,0 +1,708 @@
+//! What an administrator of a production host relies on, sentence by sentence, against a real
+//! libvirt: what is read and with which rights, what is refused, what is left of an attempt.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "common/daemon.rs"]
+mod daemon;
+#[path = "common/user.rs"]
+mod user;
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::process::{Command, ExitCode, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use daemon::Daemon;
+use serde_json::json;
+use user::{Run, User};
+
+fn main() -> ExitCode {
+    daemon::main_one_at_a_time(tests![
+        who_may_only_read_can_diff_and_check,
+        a_domain_of_the_other_connection_is_pointed_to,
+        what_is_not_known_is_said_once,
+        autostart_and_snapshots_are_kept,
+        a_managed_save_image_stops_undo_too,
+        machines_of_other_hypervisors_are_left_alone,
+        several_at_once_and_one_fails,
+        a_definition_from_standard_input,
+        an_import_takes_nothing_from_another_domain,
+        an_import_that_libvirt_does_not_store_is_gone_again,
+        a_template_without_virtualization_on_the_host,
+        a_name_is_for_new_domains,
+        undo_twice_is_redo,
+        undo_when_the_name_is_taken,
+        outcomes_in_json,
+        no_backup_is_ever_overwritten,
+        the_command_line_of_files_and_domains,
+        a_good_definition_passes_the_preflight,
+        what_qemu_does_not_start_is_not_stored,
+        ctrl_c_during_a_preflight_leaves_nothing,
+        no_good_change_is_rolled_back,
+    ])
+}
+
+fn tiny(name: &str) -> String {
+    with(name, "")
+}
+
+fn with(name: &str, inside: &str) -> String {
+    format!(
+        "<domain type='qemu'><name>{name}</name><memory unit='MiB'>64</memory><vcpu>2</vcpu><os><type arch='x86_64' machine='q35'>hvm</type></os><features><acpi/></features>{inside}</domain>"
+    )
+}
+
+/// Runs virt-patch as somebody who is neither root nor in libvirt's group.
+fn as_nobody(user: &User, arguments: &[&str]) -> Run {
+    const NOBODY: u32 = 65534;
+    let home = user.home().join("nobody");
+    let runtime = home.join("run");
+    let program = home.join("bin");
+    fs::create_dir_all(&runtime).unwrap();
+    fs::create_dir_all(&program).unwrap();
+    // The build directory may be closed to others.
+    for (name, path) in [
+        ("virt-patch", env!("CARGO_BIN_EXE_virt-patch")),
+        (
+            "virt-patch-libvirt",
+            env!("CARGO_BIN_EXE_virt-patch-libvirt"),
+        ),
+    ] {
+        fs::copy(path, program.join(name)).unwrap();
+    }
+    for directory in [user.home(), &home, &runtime] {
+        chown(directory, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(program.join("virt-patch"))
+        .args(arguments)
+        .env("HOME", &home)
+        .env("XDG_RUNTIME_DIR", &runtime)
+        .env("XDG_STATE_HOME", home.join("state"))
+        .env("NO_COLOR", "1")
+        .env_remove("LIBVIRT_DEFAULT_URI")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    Run::of(output)
+}
+
+const SYSTEM: [&str; 2] = ["-c", Daemon::URI];
+
+fn who_may_only_read_can_diff_and_check(libvirt: &Daemon) {
+    let user = User::new();
+    let vnc = "<devices><graphics type='vnc' passwd='hunter2x'/></devices>";
+    libvirt.define(&with("readable", vnc));
+    let run = |arguments: &[&str]| as_nobody(&user, &[&SYSTEM, arguments].concat());
+    run(&["check", "readable"])
+        .exits(1)
+        .says("note: not known: which CPU models can be used: libvirt does not tell on a read-only connection\n");
+    run(&["diff", "readable"]).exits(1);
+    let names = run(&["list", "--domains"]).exits(0).stdout;
+    assert!(names.lines().any(|name| name == "readable"), "{names}");
+
+    let rendered = run(&["render", "readable"])
+        .exits(0)
+        .says("warning: cannot connect to 'qemu:///system' for more than reading: this definition lacks the passwords");
+    assert!(!rendered.stdout.contains("hunter2x"));
+    for refused in [
+        &["apply", "readable", "-p", "macpro7,1", "--yes"][..],
+        &["undo", "readable", "--yes"],
+        &["preflight", "readable"],
+        &["diff", "readable", "--qemu"],
+    ] {
+        run(refused)
+            .exits(2)
+            .says("error: cannot connect to 'qemu:///system' for more than reading\n")
+            .says("help: run it as root, or join the group");
+    }
+}
+
+fn a_domain_of_the_other_connection_is_pointed_to(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("elsewhere"));
+    as_nobody(&user, &["check", "elsewhere"])
+        .exits(2)
+        .says("error: no domain 'elsewhere' on 'qemu:///session'\n")
+        .says("help: there is one on qemu:///system: say -c qemu:///system\n");
+    as_nobody(&user, &["check", "nowhere"])
+        .exits(2)
+        .says("help: 'virt-patch list --domains' shows");
+}
+
+fn what_is_not_known_is_said_once(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("one"));
+    libvirt.define(&tiny("two"));
+    let run = user.run(&["check", "one", "two"]).exits(1);
+    assert_eq!(run.stderr.matches("not known").count(), 1, "{run:#?}");
+    user.run(&["check", "one", "--quiet"])
+        .exits(1)
+        .never_says("not known");
+    user.run(&["check", "one", "--verbose"])
+        .exits(1)
+        .says("host facts come from qemu:///system (read-only); firmware, emulators and files from this machine's disk\n");
+    user.run(&["apply", "one", "-p", "macpro7,1", "--dry-run"])
+        .exits(1)
+        .never_says("not known");
+}
+
+fn autostart_and_snapshots_are_kept(libvirt: &Daemon) {
+    let user = User::new();
+    let image = libvirt.images().join("kept.qcow2");
+    let made = daemon::output_of(
+        Command::new("qemu-img")
+            .args(["create", "-q", "-f", "qcow2"])
+            .arg(&image)
+            .arg("1M"),
+    );
+    assert!(made.status.success(), "{made:?}");
+    libvirt.define(&with(
+        "kept",
+        &format!(
+            "<devices><disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{}'/><target dev='sda' bus='sata'/></disk></devices>",
+            image.display()
+        ),
+    ));
+    libvirt.virsh(["autostart", "kept"]);
+    libvirt.virsh(["snapshot-create-as", "kept", "before"]);
+    let kept = || {
+        (
+            libvirt.virsh(["snapshot-list", "kept", "--name"]),
+            libvirt
+                .virsh(["dominfo", "kept"])
+                .contains("Autostart:      enable"),
+        )
+    };
+    let before = kept();
+    assert_eq!((before.0.trim(), before.1), ("before", true));
+    user.run(&["apply", "kept", "-p", "macpro7,1", "--yes"])
+        .exits(0);
+    assert_eq!(kept(), before);
+    user.run(&["undo", "kept", "--yes"]).exits(0);
+    assert_eq!(kept(), before);
+}
+
+fn a_managed_save_image_stops_undo_too(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("saved"));
+    user.run(&["apply", "saved", "--pass", "topology,hotplug", "--yes"])
+        .exits(0);
+    libvirt.virsh(["start", "saved"]);
+    libvirt.virsh(["managedsave", "saved"]);
+    let now = libvirt.definition("saved");
+    user.run(&["undo", "saved", "--yes"])
+        .exits(2)
+        .says("'saved' has a managed save image")
+        .says("virsh managedsave-remove saved");
+    assert_eq!(libvirt.definition("saved"), now);
+    user.run(&["undo", "saved", "--yes", "--force"]).exits(0);
+    assert_ne!(libvirt.definition("saved"), now);
+}
+
+fn machines_of_other_hypervisors_are_left_alone(libvirt: &Daemon) {
+    let _ = libvirt;
+    let user = User::new();
+    for (kind, os) in [
+        ("lxc", "<type>exe</type><init>/sbin/init</init>"),
+        ("xen", "<type arch='x86_64' machine='xenpv'>linux</type>"),
+        ("vmware", "<type arch='x86_64'>hvm</type>"),
+    ] {
+        let text = format!(
+            "<domain type='{kind}'><name>other</name><memory>65536</memory><os>{os}</os></domain>\n"
+        );
+        let file = user.file(&format!("{kind}.xml"), &text);
+        let run = user.run(&["check", &file]).exits(0);
+        let lines: Vec<_> = run.stdout.lines().collect();
+        assert!(
+            lines.len() >= 6 && lines.iter().all(|line| line.contains("not-applicable")),
+            "{run:#?}"
+        );
+        assert_eq!(user.run(&["render", &file]).exits(0).stdout, text);
+    }
+    let run = user
+        .run(&[
+            "-c",
+            "test:///default",
+            "apply",
+            "test",
+            "-p",
+            "macpro7,1",
+            "--yes",
+        ])
+        .exits(0)
+        .says("nothing to change");
+    assert_eq!(run.stdout, "");
+    assert!(user.backups().is_empty());
+}
+
+fn several_at_once_and_one_fails(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("first"));
+    libvirt.define(&tiny("last"));
+    let run = user
+        .run(&[
+            "apply",
+            "first",
+            "nosuch",
+            "last",
+            "-p",
+            "macpro7,1",
+            "--yes",
+            "--json",
+        ])
+        .exits(2)
+        .says("error: no domain 'nosuch'")
+        .says("Domain 'first' redefined")
+        .says("Domain 'last' redefined");
+    let told: Vec<_> = run
+        .json()
+        .iter()
+        .map(|object| (object["source"].clone(), object["outcome"].clone()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (json!("first"), json!("applied")),
+            (json!("last"), json!("applied"))
+        ]
+    );
+    for name in ["first", "last"] {
+        assert!(libvirt.definition(name).contains("isa-applesmc"));
+    }
+}
+
+fn a_definition_from_standard_input(libvirt: &Daemon) {
+    let user = User::new();
+    let pipe = |arguments: &[&str]| {
+        let file = user.file("stdin", &tiny("piped"));
+        let mut command = user.command(arguments);
+        command.stdin(fs::File::open(file).unwrap());
+        Run::of(command.output().unwrap())
+    };
+    pipe(&["apply", "-", "-p", "macpro7,1"])
+        .exits(2)
+        .says("apply --yes");
+    assert!(libvirt.try_virsh(["dominfo", "piped"]).is_err());
+    pipe(&["apply", "-", "-p", "macpro7,1", "--dry-run"]).exits(1);
+    assert!(libvirt.try_virsh(["dominfo", "piped"]).is_err());
+    pipe(&["apply", "-", "-p", "macpro7,1", "--yes"])
+        .exits(0)
+        .says("Domain 'piped' defined.");
+    assert!(libvirt.definition("piped").contains("isa-applesmc"));
+}
+
+fn an_import_takes_nothing_from_another_domain(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("mine"));
+    libvirt.define(&tiny("yours"));
+    let uuid = |name: &str| libvirt.virsh(["domuuid", name]).trim().to_owned();
+    let before = (libvirt.definition("mine"), libvirt.definition("yours"));
+    let file = |name: &str, uuid: &str| {
+        let text = tiny(name).replace("</name>", &format!("</name><uuid>{uuid}</uuid>"));
+        user.file("import.xml", &text)
+    };
+    let import = |file: &str, more: &[&str]| {
+        user.run(&[&["apply", file, "-p", "macpro7,1", "--yes"], more].concat())
+    };
+    // The name and the UUID of one domain.
+    let same = file("mine", &uuid("mine").replace('-', "").to_uppercase());
+    import(&same, &[])
+        .exits(2)
+        .says("there is a domain 'mine' already")
+        .says("say --replace");
+    // Another name for the UUID of one, or the name of another: never, with --replace or without.
+    for (name, way_on) in [
+        ("third", "virsh domrename mine third"),
+        ("yours", "there are domains of both names"),
+    ] {
+        for more in [&[][..], &["--replace"]] {
+            import(&file(name, &uuid("mine")), more)
+                .exits(2)
+                .says(&format!(
+                    "belongs to the domain 'mine', and its name is '{name}'"
+                ))
+                .says(way_on);
+        }
+    }
+    assert_eq!(
+        before,
+        (libvirt.definition("mine"), libvirt.definition("yours"))
+    );
+    assert!(user.backups().is_empty());
+
+    import(&file("mine", &uuid("mine")), &["--replace"])
+        .exits(0)
+        .says("Domain 'mine' redefined");
+    assert_eq!(user.backups().len(), 1);
+    user.run(&["undo", "mine", "--yes"]).exits(0);
+    assert_eq!(libvirt.definition("mine"), before.0);
+
+    // A transient domain has nothing to replace.
+    let transient = user.file("transient.xml", &tiny("passing"));
+    libvirt.virsh(["create", &transient]);
+    import(&transient, &["--replace"])
+        .exits(2)
+        .says("'passing' is a transient domain");
+    libvirt.virsh(["destroy", "passing"]);
+}
+
+fn an_import_that_libvirt_does_not_store_is_gone_again(libvirt: &Daemon) {
+    let user = User::new();
+    let pin = "<cputune><vcpupin vcpu='9' cpuset='0'/></cputune>";
+    let file = user.file("lossy.xml", &with("lossy", pin));
+    let run = user
+        .run(&["apply", &file, "--pass", "hotplug", "--yes", "--json"])
+        .exits(1)
+        .says("so 'lossy' is not defined. What was lost:\n")
+        .says("<cputune> is missing");
+    assert_eq!(run.json()[0]["outcome"], "rolled-back");
+    assert!(libvirt.try_virsh(["dominfo", "lossy"]).is_err());
+    assert!(user.backups().is_empty());
+}
+
+fn a_template_without_virtualization_on_the_host(libvirt: &Daemon) {
+    let user = User::new();
+    let template = ["apply", "--template", "--name", "new", "-p", "macpro7,1"];
+    let for_kvm = ["--skip", "domain-type", "--yes"];
+    user.run(&[&template[..], &for_kvm].concat())
+        .exits(2)
+        .says("cannot define 'new'")
+        .says("does not support virt type 'kvm'")
+        .says("help: libvirt sees no hardware virtualization on that host");
+    assert!(libvirt.try_virsh(["dominfo", "new"]).is_err());
+    let run = [&template[..], &["--yes"]].concat();
+    user.run(&run).exits(0).says("Domain 'new' defined.");
+    let stored = libvirt.definition("new");
+    assert!(stored.contains("/nvram/new_VARS.fd</nvram>"), "{stored}");
+    user.run(&run)
+        .exits(2)
+        .says("there is a domain 'new' already");
+    // Every new machine has a UUID of its own.
+    let mut another = run.clone();
+    another[3] = "newer";
+    user.run(&another).exits(0);
+    let uuid = |name| libvirt.virsh(["domuuid", name]);
+    assert_ne!(uuid("new"), uuid("newer"));
+    assert!(
+        libvirt
+            .definition("newer")
+            .contains("/nvram/newer_VARS.fd<")
+    );
+}
+
+fn a_name_is_for_new_domains(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("named"));
+    user.run(&[
+        "apply",
+        "named",
+        "--name",
+        "other",
+        "-p",
+        "macpro7,1",
+        "--yes",
+    ])
+    .exits(2)
+    .says("virsh domrename named NEW");
+    assert!(!libvirt.definition("named").contains("isa-applesmc"));
+}
+
+fn undo_twice_is_redo(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("again"));
+    libvirt.define(&tiny("bystander"));
+    for name in ["again", "bystander"] {
+        user.run(&["apply", name, "-p", "macpro7,1", "--yes"])
+            .exits(0);
+    }
+    let changed = libvirt.definition("again");
+    user.run(&["undo", "again", "--yes"]).exits(0);
+    let old = libvirt.definition("again");
+    assert!(!old.contains("isa-applesmc"));
+    user.run(&["undo", "again", "--yes"]).exits(0);
+    assert_eq!(libvirt.definition("again"), changed);
+    user.run(&["undo", "again", "--yes"]).exits(0);
+    assert_eq!(libvirt.definition("again"), old);
+
+    let run = user.run(&["undo", "--list", "again"]).exits(0);
+    assert_eq!(run.stdout.lines().count(), 4, "{run:#?}");
+    assert!(
+        run.stdout.lines().all(|line| line.contains("  again  ")),
+        "{run:#?}"
+    );
+    assert_eq!(user.backups().len(), 5);
+    // A domain that is gone comes back as it was before the last change, and then it is that.
+    libvirt.virsh(["undefine", "again", "--keep-nvram"]);
+    user.run(&["undo", "again", "--yes"]).exits(0);
+    user.run(&["undo", "again", "--yes"])
+        .exits(0)
+        .says("nothing to undo");
+}
+
+fn undo_when_the_name_is_taken(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("taken"));
+    let old = libvirt.definition("taken");
+    let uuid = libvirt.virsh(["domuuid", "taken"]).trim().to_owned();
+    user.run(&["apply", "taken", "-p", "macpro7,1", "--yes"])
+        .exits(0);
+    libvirt.virsh(["undefine", "taken", "--keep-nvram"]);
+    libvirt.define(&tiny("taken"));
+    let theirs = libvirt.definition("taken");
+    user.run(&["undo", "taken", "--yes"])
+        .exits(2)
+        .says("there is no backup of 'taken' on qemu:///system: it has the UUID")
+        .says(&format!("virt-patch undo {uuid}"));
+    user.run(&["undo", &uuid, "--yes"])
+        .exits(2)
+        .says("another one has that name now")
+        .says("virsh domrename taken NEW");
+    assert_eq!(libvirt.definition("taken"), theirs);
+    libvirt.virsh(["domrename", "taken", "theirs"]);
+    user.run(&["undo", &uuid, "--yes"]).exits(0);
+    assert_eq!(libvirt.definition("taken"), old);
+}
+
+fn outcomes_in_json(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("json"));
+    let outcome = |more: &[&str], code: i32| {
+        let apply = ["apply", "json", "--pass", "hotplug", "--json"];
+        let run = user.run(&[&apply, more].concat()).exits(code);
+        let told = run.json();
+        assert_eq!(told.len(), 1, "{run:#?}");
+        (told[0]["outcome"].clone(), told[0]["backup"].clone())
+    };
+    assert_eq!(outcome(&["--dry-run"], 1), (json!("pending"), json!(null)));
+
+    let mut terminal = user.on_a_terminal(&["apply", "json", "--pass", "hotplug", "--json"]);
+    terminal.wait_for("[y/N]");
+    terminal.types("n\n");
+    let (code, screen) = terminal.ends();
+    assert_eq!(code, Some(1), "{screen}");
+    assert!(screen.contains(r#""outcome":"declined""#), "{screen}");
+
+    let mut terminal = user.on_a_terminal(&["apply", "json", "--pass", "hotplug", "--json"]);
+    terminal.wait_for("[y/N]");
+    libvirt.virsh(["setmaxmem", "json", "128M", "--config"]);
+    terminal.types("y\n");
+    let (code, screen) = terminal.ends();
+    assert_eq!(code, Some(1), "{screen}");
+    assert!(screen.contains(r#""outcome":"conflict""#), "{screen}");
+
+    let lossy = user.file(
+        "pin.xml",
+        "<domain><cputune><vcpupin vcpu='9' cpuset='0'/></cputune></domain>",
+    );
+    assert_eq!(outcome(&["--yes", "--patch", &lossy], 1).0, "rolled-back");
+    let (applied, backup) = outcome(&["--yes"], 0);
+    assert_eq!(applied, "applied");
+    assert_eq!(backup, user.backups()[0].to_str().unwrap());
+    assert_eq!(outcome(&["--yes"], 0), (json!("unchanged"), json!(null)));
+}
+
+fn no_backup_is_ever_overwritten(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("often"));
+    let mut kept: Vec<(std::path::PathBuf, String)> = Vec::new();
+    // Several in one second.
+    for number in 0..6 {
+        let before = libvirt.definition("often");
+        let text = format!("<domain><description>{number}</description></domain>");
+        let patch = user.file("often.xml", &text);
+        user.run(&["apply", "often", "--pass", "", "--patch", &patch, "--yes"])
+            .exits(0);
+        let backups = user.backups();
+        assert_eq!(backups.len(), kept.len() + 1);
+        kept.push((backups.last().unwrap().clone(), before));
+        for (path, text) in &kept {
+            assert_eq!(fs::read_to_string(path).unwrap(), *text);
+        }
+    }
+}
+
+fn the_command_line_of_files_and_domains(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("line"));
+    let file = user.file("line.xml", &libvirt.definition("line"));
+    let of_file = user.run(&["diff", &file, "--qemu"]).exits(1).stdout;
+    let of_domain = user.run(&["diff", "line", "--qemu"]).exits(1).stdout;
+    let body = |diff: &str| {
+        let lines: Vec<_> = diff.lines().skip(2).map(str::to_owned).collect();
+        lines
+    };
+    assert_eq!(body(&of_file), body(&of_domain));
+    assert!(
+        of_file.contains("\n+-device isa-applesmc,osk="),
+        "{of_file}"
+    );
+    let bad = user.file(
+        "bad.xml",
+        &with("bad", "<devices><disk type='nosuch'/></devices>"),
+    );
+    user.run(&["diff", &bad, "--qemu"])
+        .exits(2)
+        .says("libvirt makes no command line of the present definition");
+}
+
+/// What a trial may leave behind.
+fn traces(libvirt: &Daemon) -> (String, Vec<std::ffi::OsString>) {
+    let mut files = Vec::new();
+    for directory in [
+        libvirt.images().to_owned(),
+        "/var/lib/libvirt/qemu/nvram".into(),
+    ] {
+        let entries = fs::read_dir(directory).unwrap();
+        files.extend(entries.map(|entry| entry.unwrap().file_name()));
+    }
+    files.sort();
+    (libvirt.virsh(["list", "--all"]), files)
+}
+
+fn a_good_definition_passes_the_preflight(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("tried"));
+    let before = traces(libvirt);
+    let run = user
+        .run(&["preflight", "tried", "-p", "macpro7,1"])
+        .exits(0);
+    for (what, word) in [
+        ("Apple SMC", "ok"),
+        ("CPU vendor", "ok"),
+        ("topology", "ok"),
+    ] {
+        let line = run.stdout.lines().find(|line| line.starts_with(what));
+        assert!(line.is_some_and(|line| line.contains(word)), "{run:#?}");
+    }
+    assert!(!run.stdout.contains("ourhardwork"), "{run:#?}");
+    let run = user
+        .run(&["preflight", "tried", "-p", "macpro7,1", "--json"])
+        .exits(0);
+    assert_eq!(run.json()[0]["good"], true);
+    let file = user.file("tried.xml", &tiny("untried"));
+    user.run(&["preflight", &file, "-p", "macpro7,1"]).exits(0);
+    assert_eq!(traces(libvirt), before);
+
+    user.run(&["apply", "tried", "-p", "macpro7,1", "--preflight", "--yes"])
+        .exits(0)
+        .says("Apple SMC")
+        .says("Domain 'tried' redefined");
+    assert_eq!(traces(libvirt), before);
+}
+
+fn what_qemu_does_not_start_is_not_stored(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("broken"));
+    let before = (libvirt.definition("broken"), traces(libvirt));
+    // libvirt takes the definition and only QEMU knows better.
+    let patch = user.file(
+        "broken.xml",
+        "<domain xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><qemu:commandline><qemu:arg value='-device'/><qemu:arg value='nosuch'/></qemu:commandline></domain>",
+    );
+    for command in [
+        &["preflight", "broken"][..],
+        &["apply", "broken", "--preflight", "--yes"],
+    ] {
+        user.run(&[command, &["--pass", "", "--patch", &patch]].concat())
+            .exits(2)
+            .says("error: the changed domain does not start")
+            .says("'nosuch' is not a valid device model name")
+            .says("nothing was changed");
+    }
+    assert_eq!((libvirt.definition("broken"), traces(libvirt)), before);
+    assert!(user.backups().is_empty());
+}
+
+fn ctrl_c_during_a_preflight_leaves_nothing(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("stopped"));
+    let before = (libvirt.definition("stopped"), traces(libvirt));
+    for arguments in [
+        &["preflight", "stopped", "-p", "macpro7,1"][..],
+        &[
+            "apply",
+            "stopped",
+            "-p",
+            "macpro7,1",
+            "--preflight",
+            "--yes",
+        ],
+    ] {
+        let mut terminal = user.on_a_terminal(arguments);
+        let began = Instant::now();
+        // The files of the copy are there: it is about to start.
+        while traces(libvirt).1 == before.1.1 {
+            assert!(began.elapsed() < Duration::from_secs(20));
+        }
+        terminal.types("\u{3}");
+        let (code, screen) = terminal.ends();
+        assert_eq!(code, Some(130), "{screen}");
+        assert!(
+            screen.contains("interrupted; nothing was changed"),
+            "{screen}"
+        );
+        let began = Instant::now();
+        while traces(libvirt) != before.1 {
+            assert!(
+                began.elapsed() < Duration::from_secs(10),
+                "{:?}",
+                traces(libvirt)
+            );
+            sleep(Duration::from_millis(50));
+        }
+        assert_eq!(libvirt.definition("stopped"), before.0);
+    }
+}
+
+/// Domains of every kind (fixtures/redefine, mostly virt-install's): imported, changed, made a Mac, each time read
+/// back, and put back as they were.
+fn no_good_change_is_rolled_back(libvirt: &Daemon) {
+    let user = User::new();
+    let patch = user.file(
+        "patch.xml",
+        "<domain><description>changed</description></domain>",
+    );
+    let mut files: Vec<_> = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/redefine"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    assert!(files.len() >= 25);
+    for path in files {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let file = path.to_str().unwrap();
+        user.run(&["apply", file, "--pass", "", "--yes"])
+            .exits(0)
+            .says(&format!("Domain '{name}' defined."));
+        let stored = libvirt.definition(name);
+        user.run(&["apply", name, "--pass", "", "--patch", &patch, "--yes"])
+            .exits(0)
+            .says(&format!("Domain '{name}' redefined"));
+        let described = libvirt.definition(name);
+        let mac = match name {
+            // What becomes of the cells depends on how many processors this machine has.
+            "numa" => &["-p", "macpro7,1", "--skip", "topology"][..],
+            _ => &["-p", "macpro7,1"],
+        };
+        let style = match name {
+            "uefi-auto" | "numa" | "pinned" => "cpu-override.style=native",
+            _ => "cpu-override.style=commandline",
+        };
+        user.run(&[&["apply", name, "--yes", "--set", style], mac].concat())
+            .exits(0)
+            .says(&format!("Domain '{name}' redefined"));
+        user.run(&[&["check", name, "--set", style], mac].concat())
+            .exits(0);
+        user.run(&["undo", name, "--yes"]).exits(0);
+        assert_eq!(libvirt.definition(name), described);
+        assert_ne!(described, stored);
+    }
+}
