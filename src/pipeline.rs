@@ -79,6 +79,16 @@ impl Verdict {
     }
 }
 
+/// The kinds of steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A pass.
+    Pass,
+    /// A merge patch.
+    Patch,
+}
+
 /// The report of one step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StepReport {
@@ -93,9 +103,8 @@ pub struct StepReport {
     /// The whole text after this step, when it changed it.
     #[serde(skip)]
     pub after: Option<String>,
-    /// It is a patch, not a pass.
-    #[serde(skip)]
-    pub is_patch: bool,
+    /// What kind of step it was.
+    pub kind: Kind,
     /// What is probably not meant, as clauses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -304,7 +313,7 @@ fn run_patch(
     context: &Context<'_>,
 ) -> Result<StepReport, MergeError> {
     let report = |verdict, reason: String| StepReport {
-        is_patch: true,
+        kind: Kind::Patch,
         ..StepReport::new(&patch.name, verdict, reason)
     };
     let patch = Patch {
@@ -369,7 +378,7 @@ impl StepReport {
             reason,
             notes: Vec::new(),
             after: None,
-            is_patch: false,
+            kind: Kind::Pass,
             warnings: Vec::new(),
         }
     }

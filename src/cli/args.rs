@@ -71,13 +71,15 @@ pub enum Command {
   virt-patch diff vm.xml                        the default profile, macpro7,1
   virt-patch diff vm.xml --pass topology,topoext
   virt-patch diff --template -p macpro5,1
+  virt-patch diff vm.xml --annotate             with the maker of every line
   virt-patch diff --show-secrets vm.xml | patch -p1")]
     Diff(DiffArgs),
     /// Print the patched definition
     #[command(after_help = "Examples:
   virt-patch render vm.xml > new.xml
   virsh dumpxml --inactive --security-info vm | virt-patch render | virsh define --validate /dev/stdin
-  virt-patch render --template --output mac.xml")]
+  virt-patch render --template --output mac.xml
+  virt-patch render --in-place --pass '' --patch guest-agent vms/*.xml")]
     Render(RenderArgs),
     /// Say for each pass whether it has something to do
     #[command(after_help = "Examples:
@@ -240,6 +242,12 @@ pub struct DiffArgs {
     /// Lines of context
     #[arg(short = 'U', long, value_name = "N", default_value_t = 3)]
     pub unified: usize,
+    /// Say in front of every changed line which pass or patch made it
+    #[arg(long, conflicts_with_all = ["json", "qemu"])]
+    pub annotate: bool,
+    /// One diff for each pass and patch, each on top of the one before
+    #[arg(long, conflicts_with_all = ["json", "qemu", "annotate"])]
+    pub by_pass: bool,
     /// The QEMU command line before and after instead of the definition
     #[arg(long, conflicts_with = "json")]
     pub qemu: bool,
@@ -261,6 +269,9 @@ pub struct RenderArgs {
     /// Write here instead of to standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Change the files themselves, each as a whole or not at all
+    #[arg(short, long, conflicts_with_all = ["output", "template"])]
+    pub in_place: bool,
 }
 
 /// Arguments of `check`.

@@ -1,5 +1,6 @@
 //! `virt-patch diff`: what would change.
 
+use anstyle::Style;
 use anyhow::Context as _;
 
 use super::args::DiffArgs;
@@ -10,8 +11,9 @@ use super::source::Definition;
 use super::{Exit, World};
 use crate::document::qemu;
 use crate::hypervisor::Mode;
-use crate::pipeline::Plan;
-use crate::report::diff::{DiffOptions, Labels, unified};
+use crate::pipeline::{Plan, StepReport};
+use crate::report::diff::{DiffOptions, Labels, Marks, annotated, unified};
+use crate::report::provenance::{self, Provenance};
 use crate::report::{mask, verdicts};
 
 pub(crate) fn run(args: &DiffArgs, world: &mut World<'_>) -> anyhow::Result<Exit> {
@@ -41,22 +43,27 @@ fn show(
     plan: &Plan,
     world: &mut World<'_>,
 ) -> anyhow::Result<Exit> {
-    let masked = match args.show_secrets {
-        true => mask::Masked {
-            before: plan.before.clone(),
-            after: plan.after.clone(),
-            hidden: 0,
-        },
-        false => mask::mask_pair(&plan.before, &plan.after),
-    };
     let options = DiffOptions {
         context: args.unified,
         color: world.out.color && !args.json,
         terminal: world.out.terminal && !args.json,
     };
-    let diff = unified(&masked.before, &masked.after, &definition.labels, &options);
+    let labels = &definition.labels;
+    let masked = masked(args, &plan.before, &plan.after);
+    let diff = match (args.annotate, args.by_pass) {
+        (true, _) => annotated(
+            &masked.before,
+            &masked.after,
+            labels,
+            &options,
+            &marks(plan),
+        ),
+        (_, true) => by_pass(args, plan, labels, &options),
+        _ => unified(&masked.before, &masked.after, labels, &options),
+    };
     if args.json {
-        let report = verdicts::json(&definition.name, &job.profile, plan, Some(&diff));
+        let mut report = verdicts::object(&definition.name, &job.profile, plan, Some(&diff));
+        verdicts::add_edits(&mut report, provenance::edits(plan, args.show_secrets));
         world.out.print(&format!("{report}\n"))?;
     } else {
         world.out.print(&diff)?;
@@ -69,6 +76,51 @@ fn show(
         }
     }
     Ok(super::check::exit(plan))
+}
+
+fn masked(args: &DiffArgs, before: &str, after: &str) -> mask::Masked {
+    match args.show_secrets {
+        true => mask::Masked {
+            before: before.to_owned(),
+            after: after.to_owned(),
+            hidden: 0,
+        },
+        false => mask::mask_pair(before, after),
+    }
+}
+
+/// The steps that changed something, with the text after each.
+fn changes(plan: &Plan) -> impl Iterator<Item = (&StepReport, &str)> {
+    plan.steps
+        .iter()
+        .filter_map(|step| step.after.as_deref().map(|after| (step, after)))
+}
+
+fn marks(plan: &Plan) -> Marks {
+    let texts: Vec<&str> = std::iter::once(plan.before.as_str())
+        .chain(changes(plan).map(|(_, after)| after))
+        .collect();
+    Marks {
+        names: changes(plan).map(|(step, _)| step.name.clone()).collect(),
+        provenance: Provenance::of(&texts),
+    }
+}
+
+/// Each diff stands on the one before, so 'patch' takes all of them in their order.
+fn by_pass(args: &DiffArgs, plan: &Plan, labels: &Labels, options: &DiffOptions) -> String {
+    let mut out = String::new();
+    let mut before = plan.before.as_str();
+    let bold = match options.color {
+        true => Style::new().bold(),
+        false => Style::new(),
+    };
+    for (step, after) in changes(plan) {
+        let masked = masked(args, before, after);
+        out.push_str(&format!("{bold}{}{bold:#}: {}\n", step.name, step.reason));
+        out.push_str(&unified(&masked.before, &masked.after, labels, options));
+        before = after;
+    }
+    out
 }
 
 /// The command line libvirt would run before and after, one argument on each line: this is what shows

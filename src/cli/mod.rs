@@ -13,6 +13,7 @@ mod derive;
 mod diff;
 mod errors;
 mod host;
+mod in_place;
 mod list;
 mod output;
 mod plan;

@@ -130,11 +130,20 @@ pub(crate) fn read(source: &SourceName) -> anyhow::Result<Definition> {
             .into());
         }
     };
-    let input = Input::decode(&bytes)
-        .map_err(|error| decoding(error, &name))
-        .with_context(|| format!("cannot read {}", quoted(&name)))?;
+    decoded(&name, labels, &bytes)
+}
+
+/// The definition in the bytes of a file.
+pub(crate) fn from_bytes(name: &str, bytes: &[u8]) -> anyhow::Result<Definition> {
+    decoded(name, Labels::file(name), bytes)
+}
+
+fn decoded(name: &str, labels: Labels, bytes: &[u8]) -> anyhow::Result<Definition> {
+    let input = Input::decode(bytes)
+        .map_err(|error| decoding(error, name))
+        .with_context(|| format!("cannot read {}", quoted(name)))?;
     Ok(Definition {
-        name,
+        name: name.to_owned(),
         labels,
         text: input.text,
         encoding: input.encoding,

@@ -18,6 +18,7 @@ pub use labels::Labels;
 use lines::Change;
 use visible::visible;
 
+use super::provenance::Provenance;
 use super::words;
 
 /// How a diff is written.
@@ -51,6 +52,37 @@ impl Default for DiffOptions {
 /// `color` on, what remains without the escape sequences is exactly the uncoloured diff for a
 /// terminal.
 pub fn unified(before: &str, after: &str, labels: &Labels, options: &DiffOptions) -> String {
+    written(before, after, labels, options, None)
+}
+
+/// Who made which line, for a diff that says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marks {
+    /// The names of the steps.
+    pub names: Vec<String>,
+    /// Which of them made which line.
+    pub provenance: Provenance,
+}
+
+/// As [`unified`], with the name of its maker in front of every changed line. For reading: no tool
+/// applies such a diff.
+pub fn annotated(
+    before: &str,
+    after: &str,
+    labels: &Labels,
+    options: &DiffOptions,
+    marks: &Marks,
+) -> String {
+    written(before, after, labels, options, Some(marks))
+}
+
+fn written(
+    before: &str,
+    after: &str,
+    labels: &Labels,
+    options: &DiffOptions,
+    marks: Option<&Marks>,
+) -> String {
     if before == after {
         return String::new();
     }
@@ -61,6 +93,8 @@ pub fn unified(before: &str, after: &str, labels: &Labels, options: &DiffOptions
         color: options.color,
         terminal: options.terminal || options.color,
         crlf: lines::all_crlf(&old) && lines::all_crlf(&new),
+        marks,
+        gutter: None,
     };
     writer.header(labels);
     for hunk in hunks(&changes, options.context) {
@@ -79,16 +113,20 @@ const HUNK: Style = AnsiColor::Cyan.on_default();
 const REMOVED: Style = AnsiColor::Red.on_default();
 const ADDED: Style = AnsiColor::Green.on_default();
 const UNCHANGED: Style = Style::new();
+const MAKER: Style = Style::new().dimmed();
 
-struct Writer {
+struct Writer<'m> {
     out: String,
     color: bool,
     terminal: bool,
     /// Every line of both texts ends in CRLF, so the CR tells a reader nothing.
     crlf: bool,
+    marks: Option<&'m Marks>,
+    /// Whose line is written next.
+    gutter: Option<usize>,
 }
 
-impl Writer {
+impl Writer<'_> {
     fn header(&mut self, labels: &Labels) {
         for (sign, label) in [("---", &labels.old), ("+++", &labels.new)] {
             // A tab ends the name where it has spaces, as git and diff write it, or the
@@ -119,7 +157,7 @@ impl Writer {
         let mut at = old_range.start;
         for change in changes {
             self.unchanged(&old[at..change.old.start]);
-            self.change(&old[change.old.clone()], &new[change.new.clone()]);
+            self.change(change, &old[change.old.clone()], &new[change.new.clone()]);
             at = change.old.end;
         }
         self.unchanged(&old[at..old_range.end]);
@@ -131,12 +169,19 @@ impl Writer {
         }
     }
 
-    fn change(&mut self, old: &[&str], new: &[&str]) {
+    fn change(&mut self, change: &Change, old: &[&str], new: &[&str]) {
         let changed = match self.color {
             true => words::changed(&self.bodies(old), &self.bodies(new)),
             false => words::Changed::default(),
         };
+        let maker = |is_old: bool, line: usize| {
+            let marks = self.marks?;
+            marks.provenance.step(change, is_old, line)
+        };
+        let old_makers: Vec<_> = change.old.clone().map(|line| maker(true, line)).collect();
+        let new_makers: Vec<_> = change.new.clone().map(|line| maker(false, line)).collect();
         for (index, line) in old.iter().enumerate() {
+            self.gutter = old_makers.get(index).copied().flatten();
             self.line(
                 '-',
                 REMOVED,
@@ -145,6 +190,7 @@ impl Writer {
             );
         }
         for (index, line) in new.iter().enumerate() {
+            self.gutter = new_makers.get(index).copied().flatten();
             self.line(
                 '+',
                 ADDED,
@@ -152,10 +198,12 @@ impl Writer {
                 changed.new.get(index).map_or(&[], Vec::as_slice),
             );
         }
+        self.gutter = None;
     }
 
     /// One line of a hunk, the byte ranges `words` of it marked as changed.
     fn line(&mut self, sign: char, style: Style, line: &str, words: &[Range<usize>]) {
+        self.margin();
         let body = self.body(line);
         let mut at = 0;
         let mut lead = String::from(sign);
@@ -177,6 +225,19 @@ impl Writer {
         if !line.ends_with('\n') {
             self.out.push_str("\\ No newline at end of file\n");
         }
+    }
+
+    /// The name of the line's maker, or as much room.
+    fn margin(&mut self) {
+        let Some(marks) = self.marks else {
+            return;
+        };
+        let length = |name: &String| name.chars().count();
+        let width = marks.names.iter().map(length).max().unwrap_or(0);
+        let name = self.gutter.and_then(|step| marks.names.get(step));
+        let name = name.map_or("", String::as_str).to_owned();
+        self.styled(MAKER, format_args!("{name:<width$}"));
+        self.out.push_str("  ");
     }
 
     fn bodies<'t>(&self, lines: &[&'t str]) -> Vec<&'t str> {

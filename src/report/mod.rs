@@ -5,5 +5,6 @@
 
 pub mod diff;
 pub mod mask;
+pub mod provenance;
 pub mod verdicts;
 pub mod words;

@@ -71,6 +71,18 @@ pub fn object(source: &str, profile: &str, plan: &Plan, diff: Option<&str>) -> V
     object
 }
 
+/// Adds to the object what each step changed, see [`edits`](super::provenance::edits).
+pub fn add_edits(object: &mut Value, edits: Vec<Vec<Value>>) {
+    let Some(passes) = object.get_mut("passes").and_then(Value::as_array_mut) else {
+        return;
+    };
+    for (pass, edits) in passes.iter_mut().zip(edits) {
+        if let Some(pass) = pass.as_object_mut() {
+            pass.insert("edits".to_owned(), Value::from(edits));
+        }
+    }
+}
+
 /// What libvirt would drop and QEMU refuse in the definition, as sentences with their places, and
 /// what a patch does that is probably not meant.
 pub fn warnings(source: &str, plan: &Plan) -> Vec<String> {

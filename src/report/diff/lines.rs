@@ -28,7 +28,7 @@ pub(super) fn all_crlf(lines: &[&str]) -> bool {
 }
 
 /// The changes from `old` to `new`, in order, with at least one unchanged line between any two.
-pub(super) fn changes(old: &[&str], new: &[&str]) -> Vec<Change> {
+pub(crate) fn changes(old: &[&str], new: &[&str]) -> Vec<Change> {
     let head = old.iter().zip(new).take_while(|(a, b)| a == b).count();
     let (old_rest, new_rest) = (&old[head..], &new[head..]);
     let tail = old_rest
