@@ -142,7 +142,7 @@ impl Builder<'_> {
                 }
             }
         }
-        self.new(children, group, origin, there);
+        self.added(children, group, origin, there);
         Ok(())
     }
 
@@ -211,7 +211,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn new<'d>(
+    fn added<'d>(
         &self,
         children: &Children<'d, 'd>,
         group: &Paired<'d>,

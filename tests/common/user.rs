@@ -161,12 +161,16 @@ impl Terminal {
     }
 
     pub fn types(&mut self, text: &str) {
-        self.child
+        let typed = self
+            .child
             .stdin
             .as_mut()
             .unwrap()
-            .write_all(text.as_bytes())
-            .unwrap();
+            .write_all(text.as_bytes());
+        // A program that has ended reads no more; how it ended is judged by `ends`.
+        if let Err(error) = typed {
+            assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+        }
     }
 
     pub fn ends(mut self) -> (Option<i32>, String) {

@@ -187,11 +187,10 @@ fn compare<'a>(ours: Node<'a, 'a>, stored: Node<'a, 'a>, losses: &mut Vec<Loss<'
         let kept = there.is_some_and(|there| {
             values::same_attribute(ours, attribute.name(), attribute.value(), there)
         });
-        if !kept
-            && !values::same_size(ours, stored, attribute.name())
-            && !noise::attribute(ours, attribute.name())
-            && !(attribute.name() == "unit" && noise::text(ours))
-        {
+        let harmless = values::same_size(ours, stored, attribute.name())
+            || noise::attribute(ours, attribute.name())
+            || (attribute.name() == "unit" && noise::text(ours));
+        if !kept && !harmless {
             losses.push(Loss {
                 ours,
                 what: Lost::Attribute(attribute.name(), there),
