@@ -1,0 +1,101 @@
+//! The pipeline as a multiple of what parsing the same document costs.
+//!
+//! `cargo bench` prints the ratios, each the fastest of many runs, and fails where a limit is broken: a run that
+//! changes nothing takes at most 1.5 parses, a full MacPro7,1 retrofit at most 12, however large the document is.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a program for developers"
+)]
+
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use virt_patch::host::Facts;
+use virt_patch::passes::{self, Context, settings::Settings};
+use virt_patch::pipeline::{self, Step};
+use virt_patch::profile::Profile;
+
+const HOST: &str = include_str!("../fixtures/hosts/ryzen-5950x.json");
+const TEMPLATE: &str = include_str!("../patches/template.xml");
+const NO_OP_LIMIT: f64 = 1.5;
+const RETROFIT_LIMIT: f64 = 12.0;
+
+fn main() -> ExitCode {
+    let facts = Facts::from_json(HOST, "host").unwrap();
+    let profile = Profile::shipped("macpro7,1").unwrap();
+    let mut settings = Settings::default();
+    for (key, value) in &profile.settings {
+        settings.set(key, value).unwrap();
+    }
+    let context = Context {
+        facts: &facts,
+        settings: &settings,
+        template: false,
+    };
+    let retrofit: Vec<Step> = profile
+        .passes
+        .iter()
+        .map(|name| Step::Pass(passes::find(name).unwrap()))
+        .collect();
+
+    println!("document        size     parse    no-op  retrofit  (in parses)");
+    let mut broken = false;
+    for (name, disks) in [("small", 0), ("usual", 16), ("huge", 2_000)] {
+        let text = document(disks);
+        let parse = fastest(|| {
+            black_box(roxmltree::Document::parse(black_box(&text)).unwrap());
+        });
+        let run = |steps: &[Step]| {
+            let time = fastest(|| {
+                black_box(pipeline::run(black_box(&text), steps, &context).unwrap());
+            });
+            time.as_secs_f64() / parse.as_secs_f64()
+        };
+        let (no_op, full) = (run(&[]), run(&retrofit));
+        println!(
+            "{name:<9} {:>8} B {:>7.1} µs {no_op:>7.2} {full:>9.2}",
+            text.len(),
+            parse.as_secs_f64() * 1e6
+        );
+        broken |= no_op > NO_OP_LIMIT || full > RETROFIT_LIMIT;
+    }
+    println!("limits: no-op {NO_OP_LIMIT}, retrofit {RETROFIT_LIMIT}");
+    if broken {
+        println!("a limit is broken");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// virt-manager's definition with this many disks more.
+fn document(disks: usize) -> String {
+    let mut more = String::new();
+    for index in 0..disks {
+        more.push_str(&format!(
+            "    <disk type=\"file\" device=\"disk\">\n      <driver name=\"qemu\" type=\"qcow2\" cache=\"none\" discard=\"unmap\"/>\n      <source file=\"/var/lib/libvirt/images/disk-{index}.qcow2\"/>\n      <target dev=\"vd{index}\" bus=\"virtio\"/>\n      <address type=\"pci\" domain=\"0x0000\" bus=\"0x{:02x}\" slot=\"0x{:02x}\" function=\"0x0\"/>\n      <!-- the data of tenant {index}, do not move without asking, see the runbook for storage -->\n      <serial>SN-{index:08}</serial>\n    </disk>\n",
+            index / 32,
+            index % 32,
+        ));
+    }
+    TEMPLATE.replace(
+        "    <controller type=\"usb\" model=\"ich9-ehci1\"/>\n",
+        &format!("{more}    <controller type=\"usb\" model=\"ich9-ehci1\"/>\n"),
+    )
+}
+
+/// The fastest of many runs: what else the machine does only ever adds.
+fn fastest(mut run: impl FnMut()) -> Duration {
+    let began = Instant::now();
+    let mut best = Duration::MAX;
+    let mut count = 0;
+    while count < 20 || (began.elapsed() < Duration::from_millis(700) && count < 20_000) {
+        let start = Instant::now();
+        run();
+        best = best.min(start.elapsed());
+        count += 1;
+    }
+    best
+}
