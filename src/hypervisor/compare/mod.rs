@@ -190,7 +190,6 @@ fn compare<'a>(ours: Node<'a, 'a>, stored: Node<'a, 'a>, losses: &mut Vec<Loss<'
         if !kept
             && !values::same_size(ours, stored, attribute.name())
             && !noise::attribute(ours, attribute.name())
-            && !(attribute.name() == "unit" && noise::text(ours))
         {
             losses.push(Loss {
                 ours,
@@ -201,7 +200,7 @@ fn compare<'a>(ours: Node<'a, 'a>, stored: Node<'a, 'a>, losses: &mut Vec<Loss<'
     if let Some(text) = text_of(ours) {
         let there = text_of(stored);
         let kept = there.is_some_and(|there| values::same_text(ours, stored, text, there));
-        if !kept && !noise::text(ours) {
+        if !kept {
             losses.push(Loss {
                 ours,
                 what: Lost::Text(there),
