@@ -399,13 +399,14 @@ fn unsatisfied(
         .zip(&again.steps)
         .filter(|(first, _)| first.verdict == Verdict::Changed)
         .filter(|(_, second)| second.verdict != Verdict::Satisfied)
-        .map(|(_, second)| {
-            format!(
+        .map(|(_, second)| match second.verdict {
+            Verdict::Changed => format!("'{}' would have to change it again", second.name),
+            verdict => format!(
                 "'{}' is {} afterwards: {}",
                 second.name,
-                second.verdict.word(),
+                verdict.word(),
                 second.reason
-            )
+            ),
         })
         .collect()
 }

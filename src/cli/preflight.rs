@@ -17,7 +17,7 @@ pub(crate) fn run(args: &PreflightArgs, world: &mut World<'_>) -> anyhow::Result
     confirm::guard_signals()?;
     let connection = world.open(Mode::ReadWrite)?;
     let mut worst = Exit::Done;
-    for definition in plan::definitions(&args.sources, Purpose::Look, world)? {
+    for definition in plan::definitions(&args.sources, Purpose::Complete, world)? {
         let tried = definition.and_then(|definition| {
             let plan = job.plan(&definition, world)?;
             show::warnings(&definition.name, &plan, &mut world.out);

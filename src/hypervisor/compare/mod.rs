@@ -187,10 +187,10 @@ fn compare<'a>(ours: Node<'a, 'a>, stored: Node<'a, 'a>, losses: &mut Vec<Loss<'
         let kept = there.is_some_and(|there| {
             values::same_attribute(ours, attribute.name(), attribute.value(), there)
         });
-        let harmless = values::same_size(ours, stored, attribute.name())
-            || noise::attribute(ours, attribute.name())
-            || (attribute.name() == "unit" && noise::text(ours));
-        if !kept && !harmless {
+        if !kept
+            && !values::same_size(ours, stored, attribute.name())
+            && !noise::attribute(ours, attribute.name())
+        {
             losses.push(Loss {
                 ours,
                 what: Lost::Attribute(attribute.name(), there),
@@ -200,7 +200,7 @@ fn compare<'a>(ours: Node<'a, 'a>, stored: Node<'a, 'a>, losses: &mut Vec<Loss<'
     if let Some(text) = text_of(ours) {
         let there = text_of(stored);
         let kept = there.is_some_and(|there| values::same_text(ours, stored, text, there));
-        if !kept && !noise::text(ours) {
+        if !kept {
             losses.push(Loss {
                 ours,
                 what: Lost::Text(there),

@@ -66,18 +66,6 @@ pub(super) fn attribute(ours: Node<'_, '_>, name: &str) -> bool {
     }
 }
 
-/// A text that means nothing where it stands: with NUMA cells and memory devices libvirt adds their
-/// sizes up, whatever the whole is said to be.
-pub(super) fn text(ours: Node<'_, '_>) -> bool {
-    let is_sum = matches!(ours.tag_name().name(), "memory" | "currentMemory");
-    is_sum && parent_name(ours) == "domain" && {
-        let domain = ours.parent_element();
-        let cpu = domain.and_then(|domain| child(domain, "cpu"));
-        let numa = cpu.and_then(|cpu| child(cpu, "numa"));
-        numa.is_some_and(|numa| children(numa, "cell").next().is_some())
-    }
-}
-
 /// An element that means nothing where it stands.
 pub(super) fn element(ours: Node<'_, '_>) -> bool {
     match (parent_name(ours), ours.tag_name().name()) {

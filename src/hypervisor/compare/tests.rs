@@ -311,23 +311,3 @@ fn meaning_of_two_definitions() {
     }
     assert!(same_meaning("<domain>", "<domain/>").is_err());
 }
-
-#[test]
-fn the_memory_of_numa_cells_is_their_sum() {
-    let cells = "<cpu><numa><cell id='0' cpus='0' memory='1024' unit='KiB'/></numa></cpu>";
-    let ours = format!("<memory unit='MiB'>4</memory><currentMemory>4096</currentMemory>{cells}");
-    let stored = format!(
-        "<memory unit='KiB'>1024</memory><currentMemory unit='KiB'>1024</currentMemory>{cells}"
-    );
-    let without = ours.replace(cells, "");
-    check(&[
-        (&ours, &stored, &[]),
-        // The size of a cell itself is nothing that libvirt works out.
-        (
-            &ours,
-            &stored.replace("memory='1024'", "memory='512'"),
-            &["memory='1024' of <cell> became '512'"],
-        ),
-    ]);
-    assert_eq!(lost(&without, &stored).len(), 3);
-}
