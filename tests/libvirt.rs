@@ -7,12 +7,26 @@
 #[path = "../src/bin/virt-patch-libvirt/libvirt.rs"]
 mod libvirt;
 
+use std::os::unix::net::UnixListener;
+use std::sync::Once;
+
 use virt_patch::hypervisor::{
     Connector, Hypervisor, HypervisorError, MachineQuery, Mode, Secrets, State, facts,
 };
 
 /// A host of its own: test:///default is one host for the whole process.
 fn open(mode: Mode) -> Box<dyn Hypervisor> {
+    // The driver validates in this process, and libxml2 sets up the types of schemas without a lock:
+    // the first definition must not be several.
+    static SCHEMA_TYPES: Once = Once::new();
+    SCHEMA_TYPES.call_once(|| {
+        let xml = "<domain type='test'><name>first</name><memory>1024</memory><os><type>hvm</type></os></domain>";
+        host_of_its_own(Mode::ReadWrite).define(xml).unwrap();
+    });
+    host_of_its_own(mode)
+}
+
+fn host_of_its_own(mode: Mode) -> Box<dyn Hypervisor> {
     let file = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/fixtures/capabilities/test-driver.xml"
@@ -169,7 +183,18 @@ fn facts_say_what_stays_unknown() {
 
 #[test]
 fn a_connection_that_cannot_be_made() {
-    for (uri, unreachable) in [("nope:///x", true), ("a\0b", false)] {
+    // A daemon that died leaves its socket behind, which refuses.
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("socket");
+    drop(UnixListener::bind(&socket).unwrap());
+    let dead = format!("qemu+unix:///system?socket={}", socket.display());
+    let nobody = format!("qemu+unix:///system?socket={}.not", socket.display());
+    for (uri, unreachable) in [
+        ("nope:///x", true),
+        (&dead, true),
+        (&nobody, true),
+        ("a\0b", false),
+    ] {
         let Err(error) = libvirt::Libvirt.open(Some(uri), Mode::ReadOnly) else {
             panic!("connected to {uri:?}")
         };

@@ -20,6 +20,16 @@ pub enum HypervisorError {
         /// What was tried, as a verb phrase: `read the secrets of a domain`.
         doing: String,
     },
+    /// No connection was made. The codes are those of a connection that was lost (a socket that
+    /// refuses looks the same), so this is told apart by when it happened.
+    #[error("cannot connect to {}", place(.uri.as_deref()))]
+    Connect {
+        /// Where to; libvirt's own choice where it is absent.
+        uri: Option<String>,
+        /// What libvirt said.
+        #[source]
+        source: LibvirtError,
+    },
     /// libvirt said no.
     #[error("cannot {doing}")]
     Libvirt {
@@ -49,6 +59,22 @@ pub struct LibvirtError {
     pub domain: u32,
     /// libvirt's message, verbatim.
     pub message: String,
+}
+
+impl LibvirtError {
+    /// The way to the daemon failed, not what was asked of it.
+    fn is_of_the_transport(&self) -> bool {
+        let transport = [FROM_RPC, FROM_REMOTE].contains(&self.domain);
+        match self.code {
+            INVALID_CONN => true,
+            INTERNAL_ERROR | SYSTEM_ERROR | RPC => transport,
+            _ => false,
+        }
+    }
+}
+
+fn place(uri: Option<&str>) -> String {
+    uri.map_or_else(|| "libvirt".to_owned(), |uri| format!("'{uri}'"))
 }
 
 const INTERNAL_ERROR: u32 = 1;
@@ -91,23 +117,23 @@ impl HypervisorError {
         let HypervisorError::Libvirt { source, .. } = self else {
             return false;
         };
-        let transport = [FROM_RPC, FROM_REMOTE].contains(&source.domain);
-        match source.code {
-            INVALID_CONN => true,
-            INTERNAL_ERROR | SYSTEM_ERROR | RPC => transport,
-            _ => false,
-        }
+        source.is_of_the_transport()
     }
 
     /// No connection could be made at all: wrong URI, no daemon, no such host.
     pub fn is_unreachable(&self) -> bool {
-        self.code() == Some(NO_CONNECT) || self.is_connection_lost()
+        let HypervisorError::Connect { source, .. } = self else {
+            return false;
+        };
+        source.code == NO_CONNECT || source.is_of_the_transport()
     }
 
     /// libvirt's own error, when there is one.
     pub fn libvirt(&self) -> Option<&LibvirtError> {
         match self {
-            HypervisorError::Libvirt { source, .. } => Some(source),
+            HypervisorError::Libvirt { source, .. } | HypervisorError::Connect { source, .. } => {
+                Some(source)
+            }
             _ => None,
         }
     }

@@ -23,18 +23,18 @@ pub struct Libvirt;
 impl Connector for Libvirt {
     fn open(&self, uri: Option<&str>, mode: Mode) -> Result<Box<dyn Hypervisor>, HypervisorError> {
         prepare_library();
-        let doing = || match uri {
-            Some(uri) => format!("connect to '{uri}'"),
-            None => "connect to libvirt".to_owned(),
+        let cannot = |source| HypervisorError::Connect {
+            uri: uri.map(str::to_owned),
+            source,
         };
         if let Some(uri) = uri {
-            without_nul(uri, doing)?;
+            without_nul(uri).map_err(cannot)?;
         }
         let connect = match mode {
             Mode::ReadOnly => Connect::open_read_only(uri),
             Mode::ReadWrite => Connect::open(uri),
         }
-        .map_err(|error| translate(error, doing))?;
+        .map_err(|error| cannot(of_libvirt(&error)))?;
         // Drivers inside this process (test:///) have no transport to keep alive, so a refusal is fine.
         let _ = connect.set_keep_alive(KEEP_ALIVE_SECONDS, KEEP_ALIVE_COUNT);
         Ok(Box::new(Connection { connect, mode }))
@@ -115,7 +115,7 @@ impl Hypervisor for Connection {
             .into_iter()
             .flatten()
         {
-            without_nul(text, doing)?;
+            without_nul(text).map_err(|source| failed(source, doing))?;
         }
         self.connect
             .domain_capabilities(of.emulator, of.arch, of.machine, of.domain_type, 0)
@@ -174,7 +174,7 @@ impl Hypervisor for Connection {
 
     fn find(&self, given: &str) -> Result<DomainInfo, HypervisorError> {
         let doing = || format!("look for domain '{given}'");
-        without_nul(given, doing)?;
+        without_nul(given).map_err(|source| failed(source, doing))?;
         if let Ok(id) = given.parse::<i32>()
             && let Ok(id) = u32::try_from(id)
             && let Some(domain) = absent(self.connect.lookup_domain_by_id(id), doing)?
@@ -287,7 +287,7 @@ impl Connection {
 
     fn lookup(&self, uuid: &str) -> Result<Domain, HypervisorError> {
         let doing = || format!("look for domain '{uuid}'");
-        without_nul(uuid, doing)?;
+        without_nul(uuid).map_err(|source| failed(source, doing))?;
         match absent(self.connect.lookup_domain_by_uuid_string(uuid), doing)? {
             Some(domain) => Ok(domain),
             None => Err(HypervisorError::NoDomain {
@@ -359,30 +359,33 @@ fn absent_support<T>(answer: Result<T, virt::error::Error>) -> Result<Option<T>,
 }
 
 fn translate(error: virt::error::Error, doing: impl FnOnce() -> String) -> HypervisorError {
+    failed(of_libvirt(&error), doing)
+}
+
+fn failed(source: LibvirtError, doing: impl FnOnce() -> String) -> HypervisorError {
     HypervisorError::Libvirt {
         doing: doing(),
-        source: LibvirtError {
-            code: error.code().to_raw(),
-            domain: error.domain().to_raw(),
-            message: error.message().to_owned(),
-        },
+        source,
+    }
+}
+
+fn of_libvirt(error: &virt::error::Error) -> LibvirtError {
+    LibvirtError {
+        code: error.code().to_raw(),
+        domain: error.domain().to_raw(),
+        message: error.message().to_owned(),
     }
 }
 
 /// The `virt` crate panics where a text for C has a NUL byte in it.
-fn without_nul(text: &str, doing: impl FnOnce() -> String) -> Result<(), HypervisorError> {
+fn without_nul(text: &str) -> Result<(), LibvirtError> {
     if !text.contains('\0') {
         return Ok(());
     }
-    let message = "the text contains a NUL byte".to_owned();
-    let source = LibvirtError {
+    Err(LibvirtError {
         code: sys::VIR_ERR_INVALID_ARG,
         domain: sys::VIR_FROM_NONE,
-        message,
-    };
-    Err(HypervisorError::Libvirt {
-        doing: doing(),
-        source,
+        message: "the text contains a NUL byte".to_owned(),
     })
 }
 
