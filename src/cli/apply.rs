@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::args::ApplyArgs;
+use super::confirm::Answer;
 use super::connection::{libvirt_message, must_be_stored, must_start_anew, takes_effect};
 use super::errors::{Advice, InFile};
 use super::plan::Job;
@@ -22,7 +23,19 @@ use crate::pipeline::{self, Plan, Verdict};
 use crate::report::diff::{DiffOptions, Labels, unified};
 use crate::report::{mask, verdicts};
 
+/// Asks the question before a definition is written.
+pub(crate) type Asks<'a> = &'a mut dyn FnMut(&str) -> anyhow::Result<Answer>;
+
 pub(crate) fn run(args: &ApplyArgs, world: &mut World<'_>) -> anyhow::Result<Exit> {
+    run_asking(args, world, &mut confirm::ask)
+}
+
+/// The same, with the question asked by `ask`.
+pub(crate) fn run_asking(
+    args: &ApplyArgs,
+    world: &mut World<'_>,
+    ask: Asks<'_>,
+) -> anyhow::Result<Exit> {
     if args.run.profile.is_none() && args.run.pass.is_none() && args.run.patch.is_empty() {
         return Err(Advice::new(
             "apply has no default profile: redefining asks for an explicit choice",
@@ -48,7 +61,7 @@ pub(crate) fn run(args: &ApplyArgs, world: &mut World<'_>) -> anyhow::Result<Exi
     for name in names {
         confirm::next();
         let applied = Target::of(&name, args, &*connection, world)
-            .and_then(|target| target.apply(args, &job, &*connection, world));
+            .and_then(|target| target.apply(args, &job, &*connection, world, ask));
         worst = worst.max(super::check::or_report(applied, world));
     }
     Ok(worst)
@@ -145,6 +158,7 @@ impl Target {
         job: &Job,
         connection: &dyn Hypervisor,
         world: &mut World<'_>,
+        ask: Asks<'_>,
     ) -> anyhow::Result<Exit> {
         let definition = &self.definition;
         let plan = job.plan(definition, world)?;
@@ -172,24 +186,29 @@ impl Target {
         if let Some(info) = &self.info {
             must_start_anew(info, args.force)?;
         }
-        if args.preflight {
-            let report = preflight::attempt(connection, &plan.after)?;
-            let style = |verdict| world.out.verdict(verdict, false);
-            let text = preflight::text(&report, style);
-            world.out.say(text.trim_end());
-            if !report.is_good() {
-                world
-                    .out
-                    .always("QEMU has not what the definition says; nothing was changed");
-                return self.report(args, job, &plan, "pending", None, world, Exit::Pending);
-            }
+        if args.preflight && !preflight::try_out(connection, &plan.after, world)? {
+            return self.report(args, job, &plan, "pending", None, world, Exit::Pending);
         }
         let question = match &self.info {
             Some(_) => format!("Redefine '{name}' on {uri}?"),
             None => format!("Define the new domain '{name}' on {uri}?"),
         };
-        if !args.yes && !confirm::ask(&question)? {
-            world.out.always("Nothing was changed.");
+        loop {
+            let answer = match args.yes {
+                true => Answer::Yes,
+                false => ask(&question)?,
+            };
+            match answer {
+                Answer::Yes => break,
+                Answer::Preflight => {
+                    if let Err(error) = preflight::try_out(connection, &plan.after, world) {
+                        world.out.error(&error);
+                    }
+                    continue;
+                }
+                Answer::No => world.out.always("Nothing was changed."),
+                Answer::Back => {}
+            }
             return self.report(args, job, &plan, "declined", None, world, Exit::Pending);
         }
         self.write(args, job, &plan, connection, world)

@@ -31,8 +31,9 @@ Examples:
 pub struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
+    /// Without one, on a terminal: the guided mode.
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
 }
 
 /// Options of every command.
@@ -389,7 +390,11 @@ pub struct ListArgs {
 impl Cli {
     /// Whether the command needs a connection.
     pub fn needs_libvirt(&self) -> bool {
-        let host = match &self.command {
+        let Some(command) = &self.command else {
+            // The guided mode shows the domains there are.
+            return true;
+        };
+        let host = match command {
             Command::Diff(DiffArgs { run, .. })
             | Command::Render(RenderArgs { run, .. })
             | Command::Check(CheckArgs { run, .. }) => run.host.as_deref(),
@@ -402,7 +407,7 @@ impl Cli {
             Command::List(args) if args.domains => Some("libvirt"),
             _ => None,
         };
-        if matches!(&self.command, Command::Diff(args) if args.qemu) {
+        if matches!(command, Command::Diff(args) if args.qemu) {
             return true;
         }
         host == Some("libvirt") || self.first_domain().is_some()
@@ -410,7 +415,7 @@ impl Cli {
 
     /// The first SOURCE that is a libvirt domain.
     pub fn first_domain(&self) -> Option<&str> {
-        let sources = match &self.command {
+        let sources = match self.command.as_ref()? {
             Command::Diff(args) => &args.sources,
             Command::Render(args) => &args.sources,
             Command::Check(args) => &args.sources,

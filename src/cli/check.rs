@@ -20,7 +20,9 @@ pub(crate) fn run(args: &CheckArgs, world: &mut World<'_>) -> anyhow::Result<Exi
             } else {
                 let name = several.then_some(definition.name.as_str());
                 let out = &world.out;
-                let table = verdicts::table(name, &plan, |verdict| out.verdict(verdict, true));
+                let table = verdicts::table(name, &plan, out.columns(true), |verdict| {
+                    out.verdict(verdict, true)
+                });
                 world.out.print(&table)?;
                 show::warnings(&definition.name, &plan, &mut world.out);
             }

@@ -18,8 +18,25 @@ const WRITTEN: u8 = 2;
 /// Something was written in this run, to this domain or one before it.
 static WROTE: AtomicBool = AtomicBool::new(false);
 
+/// What comes of the question before a definition is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Write it.
+    Yes,
+    /// Leave it.
+    No,
+    /// Start a throw-away copy, then ask again.
+    Preflight,
+    /// Neither: whoever asked goes on in another way.
+    Back,
+}
+
 /// From here on Ctrl-C and SIGTERM end the program only where nothing is half done.
 pub(crate) fn guard_signals() -> anyhow::Result<()> {
+    static GUARDED: AtomicBool = AtomicBool::new(false);
+    if GUARDED.swap(true, Ordering::SeqCst) {
+        return Ok(());
+    }
     ctrlc::set_handler(|| {
         let mut stderr = io::stderr().lock();
         match MOMENT.load(Ordering::SeqCst) {
@@ -71,7 +88,7 @@ pub(crate) fn can_ask(yes: bool, command: &str) -> anyhow::Result<()> {
 }
 
 /// Asks on stderr; only `y` and `yes` mean yes.
-pub(crate) fn ask(question: &str) -> anyhow::Result<bool> {
+pub(crate) fn ask(question: &str) -> anyhow::Result<Answer> {
     let mut stderr = io::stderr().lock();
     write!(stderr, "{question} [y/N] ")?;
     stderr.flush()?;
@@ -79,5 +96,8 @@ pub(crate) fn ask(question: &str) -> anyhow::Result<bool> {
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     let answer = answer.trim().to_lowercase();
-    Ok(answer == "y" || answer == "yes")
+    Ok(match answer.as_str() {
+        "y" | "yes" => Answer::Yes,
+        _ => Answer::No,
+    })
 }

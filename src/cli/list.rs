@@ -56,11 +56,14 @@ pub(crate) fn run(args: &ListArgs, world: &mut World<'_>) -> anyhow::Result<Exit
     Ok(Exit::Done)
 }
 
-struct Entry {
-    kind: &'static str,
-    name: String,
+/// Something that can be called by name.
+pub(super) struct Entry {
+    /// `pass`, `profile` or `patch`.
+    pub(super) kind: &'static str,
+    pub(super) name: String,
     origin: Origin,
-    summary: String,
+    /// What it does, in one line.
+    pub(super) summary: String,
     explanation: String,
     contents: Vec<(&'static str, String)>,
     /// What it consists of, to the letter.
@@ -125,7 +128,7 @@ fn find(name: &str, library: &Library, world: &mut World<'_>) -> anyhow::Result<
 }
 
 /// Everything there is. What cannot be used is told, and does not hide the rest.
-fn entries(library: &Library, world: &mut World<'_>) -> Vec<Entry> {
+pub(super) fn entries(library: &Library, world: &mut World<'_>) -> Vec<Entry> {
     let mut entries: Vec<Entry> = PASSES.iter().map(pass).collect();
     for kind in [Kind::Profile, Kind::Patch] {
         let (items, errors) = library.all(kind);

@@ -12,6 +12,7 @@ mod connection;
 mod derive;
 mod diff;
 mod errors;
+mod guided;
 mod host;
 mod in_place;
 mod list;
@@ -43,6 +44,8 @@ pub enum Exit {
     Pending = 1,
     /// An error: usage, bad input, something that cannot be read.
     Error = 2,
+    /// Ctrl-C at a question: nothing was written.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -66,12 +69,22 @@ pub(crate) struct World<'w> {
 /// Runs the command line of this process.
 pub fn main(connector: Option<&dyn Connector>) -> ExitCode {
     let cli = Cli::parse();
+    if cli.command.is_none() && !guided::can_lead() {
+        // clap's own words and exit status for a command that is missing.
+        Cli::command()
+            .subcommand_required(true)
+            .arg_required_else_help(true)
+            .get_matches();
+    }
     if connector.is_none() && cli.needs_libvirt() {
         // On success the process is another program by now, with the same arguments.
         let error = sibling::become_sibling(std::env::args_os().skip(1));
-        let mut out = Output::new(&cli.global);
-        out.error(&without_libvirt(&cli, error));
-        return Exit::Error.into();
+        // Guided, there is enough to do without libvirt, and it is said there.
+        if cli.command.is_some() {
+            let mut out = Output::new(&cli.global);
+            out.error(&without_libvirt(&cli, error));
+            return Exit::Error.into();
+        }
     }
     let mut world = World {
         out: Output::new(&cli.global),
@@ -89,7 +102,10 @@ pub fn main(connector: Option<&dyn Connector>) -> ExitCode {
 }
 
 fn run(cli: &Cli, world: &mut World<'_>) -> anyhow::Result<Exit> {
-    match &cli.command {
+    let Some(command) = &cli.command else {
+        return guided::run(world);
+    };
+    match command {
         Command::Diff(args) => diff::run(args, world),
         Command::Render(args) => render::run(args, world),
         Command::Check(args) => check::run(args, world),

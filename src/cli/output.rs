@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
+use terminal_size::terminal_size_of;
 
 use super::args::{Global, When};
 use super::errors::{self, Styles};
@@ -15,7 +16,8 @@ pub(crate) struct Output {
     pub(crate) color: bool,
     /// stdout is a terminal.
     pub(crate) terminal: bool,
-    stderr_color: bool,
+    /// stderr is coloured.
+    pub(crate) stderr_color: bool,
     quiet: bool,
     verbose: bool,
 }
@@ -34,6 +36,11 @@ impl Output {
             quiet: global.quiet,
             verbose: global.verbose,
         }
+    }
+
+    /// Says no more than errors from here on, or more again; what it was before.
+    pub(crate) fn hush(&mut self, quiet: bool) -> bool {
+        std::mem::replace(&mut self.quiet, quiet)
     }
 
     /// Writes to stdout. A reader that has gone (`| head`) is not an error.
@@ -83,6 +90,15 @@ impl Output {
         };
         let report = errors::format(error, &styles);
         self.stderr(&report);
+    }
+
+    /// The columns of the terminal that stdout or stderr is; what goes elsewhere is not broken.
+    pub(crate) fn columns(&self, stdout: bool) -> Option<usize> {
+        let size = match stdout {
+            true => terminal_size_of(io::stdout()),
+            false => terminal_size_of(io::stderr()),
+        };
+        size.map(|(width, _)| usize::from(width.0))
     }
 
     /// The style of a verdict on stdout or stderr.

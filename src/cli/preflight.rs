@@ -66,6 +66,23 @@ pub(crate) fn attempt(connection: &dyn Hypervisor, definition: &str) -> anyhow::
     })
 }
 
+/// Tries a definition before it is written, and says what came of it; whether it is good.
+pub(crate) fn try_out(
+    connection: &dyn Hypervisor,
+    definition: &str,
+    world: &mut World<'_>,
+) -> anyhow::Result<bool> {
+    let report = attempt(connection, definition)?;
+    let text = text(&report, |verdict| world.out.verdict(verdict, false));
+    world.out.say(text.trim_end());
+    if !report.is_good() {
+        world
+            .out
+            .always("QEMU has not what the definition says; nothing was changed");
+    }
+    Ok(report.is_good())
+}
+
 /// One line for each check, then what was not tried.
 pub(crate) fn text(report: &Report, style: impl Fn(Verdict) -> anstyle::Style) -> String {
     let mut out = String::new();

@@ -6,7 +6,9 @@ use crate::report::verdicts;
 
 /// After a diff: what each pass did, and what the definition has that does not work.
 pub(crate) fn summary(name: &str, plan: &Plan, out: &mut Output) {
-    let table = verdicts::table(None, plan, |verdict| out.verdict(verdict, false));
+    let table = verdicts::table(None, plan, out.columns(false), |verdict| {
+        out.verdict(verdict, false)
+    });
     if !table.is_empty() {
         out.say(table.trim_end());
     }

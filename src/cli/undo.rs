@@ -102,7 +102,7 @@ fn put_back(
             backup.time_text()
         ),
     };
-    if !args.yes && !confirm::ask(&question)? {
+    if !args.yes && confirm::ask(&question)? != confirm::Answer::Yes {
         world.out.always("Nothing was changed.");
         return Ok(Exit::Pending);
     }

@@ -69,7 +69,7 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     let present = document.text_at(&["name"]).unwrap_or_default();
     let name = match (settings.get("machine-name.name"), mac) {
         (Some(name), _) => name.to_owned(),
-        (None, Some(mac)) => format!("macOS-{}", short(mac.model)),
+        (None, Some(mac)) => usual_name(mac),
         (None, None) => present.to_owned(),
     };
     let description = settings
@@ -100,6 +100,11 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     )
     .noting(note)
     .into()
+}
+
+/// The name of a machine that was given none.
+pub(crate) fn usual_name(mac: &Mac) -> String {
+    format!("macOS-{}", short(mac.model))
 }
 
 /// `MacPro7,1` → `MP71`.

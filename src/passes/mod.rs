@@ -26,7 +26,7 @@ mod idset;
 mod iothread;
 mod lifecycle;
 mod machine;
-mod machine_name;
+pub(crate) mod machine_name;
 mod memballoon;
 mod memory;
 mod memory_backing;

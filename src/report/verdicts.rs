@@ -1,5 +1,6 @@
 //! Plans as tables and JSON. Takes a finished [`Plan`] and decides nothing.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use anstyle::Style;
@@ -7,8 +8,14 @@ use serde_json::{Value, json};
 
 use crate::pipeline::{Plan, StepReport, Verdict};
 
-/// One line for each step, its notes below it. A `name` comes first on a line of its own.
-pub fn table(name: Option<&str>, plan: &Plan, style: impl Fn(Verdict) -> Style) -> String {
+/// One line for each step, its notes below it. A `name` comes first on a line of its own. Sentences
+/// longer than `columns` go on below where they began.
+pub fn table(
+    name: Option<&str>,
+    plan: &Plan,
+    columns: Option<usize>,
+    style: impl Fn(Verdict) -> Style,
+) -> String {
     let mut out = String::new();
     if let Some(name) = name {
         let _ = writeln!(out, "{name}:");
@@ -16,6 +23,7 @@ pub fn table(name: Option<&str>, plan: &Plan, style: impl Fn(Verdict) -> Style) 
     let width = |of: fn(&StepReport) -> usize| plan.steps.iter().map(of).max().unwrap_or(0);
     let names = width(|step| step.name.chars().count());
     let verdicts = width(|step| step.verdict.word().len());
+    let reasons = names + verdicts + 4;
     for step in &plan.steps {
         let style = style(step.verdict);
         let word = step.verdict.word();
@@ -24,14 +32,31 @@ pub fn table(name: Option<&str>, plan: &Plan, style: impl Fn(Verdict) -> Style) 
             "{:<names$}  {style}{word}{style:#}{}  {}",
             step.name,
             " ".repeat(verdicts - word.len()),
-            step.reason,
+            below(&step.reason, reasons, columns),
         );
         for note in &step.notes {
+            let note = below(note, names + 8, columns);
             let _ = writeln!(out, "{:names$}  note: {note}", "");
         }
     }
     out
 }
+
+/// Breaks a sentence that begins in the column `at` so that it goes on in the same column.
+fn below<'s>(sentence: &'s str, at: usize, columns: Option<usize>) -> Cow<'s, str> {
+    let width = columns.and_then(|columns| columns.checked_sub(at));
+    match width.filter(|width| *width >= LEGIBLE) {
+        None => Cow::from(sentence),
+        Some(width) => {
+            let options = textwrap::Options::new(width).break_words(false);
+            let lines = textwrap::wrap(sentence, options);
+            Cow::from(lines.join(&format!("\n{:at$}", "")))
+        }
+    }
+}
+
+/// A column narrower than this is worse to read than lines that the terminal breaks.
+const LEGIBLE: usize = 20;
 
 /// One JSON object on one line.
 pub fn json(source: &str, profile: &str, plan: &Plan, diff: Option<&str>) -> String {
@@ -95,4 +120,25 @@ pub fn warnings(source: &str, plan: &Plan) -> Vec<String> {
         step.warnings.iter().map(named)
     });
     problems.chain(doubts).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_goes_on_where_it_began() {
+        for (columns, expected) in [
+            (None, "one two three four five six"),
+            (Some(34), "one two three four five\n          six"),
+            // Too narrow for another column.
+            (Some(29), "one two three four five six"),
+            (Some(5), "one two three four five six"),
+        ] {
+            assert_eq!(below("one two three four five six", 10, columns), expected);
+        }
+        // A path is no word to be broken.
+        let path = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+        assert_eq!(below(path, 10, Some(30)), path);
+    }
 }
