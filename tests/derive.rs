@@ -162,3 +162,36 @@ fn any_two_of_the_corpus() {
     }
     assert_eq!(unsayable, 0);
 }
+
+/// A whole dump is a patch too: what it makes of another domain can be read, and is all that it
+/// wants.
+#[test]
+fn any_of_the_corpus_is_a_patch_for_any_other() {
+    let corpus = corpus();
+    for (index, (path, before)) in corpus.iter().enumerate() {
+        for step in [0, 1, 3, 11, 37, 71] {
+            let (other, text) = &corpus[(index + step) % corpus.len()];
+            let names = format!("{} into {}", other.display(), path.display());
+            let patch = Patch::new("whole", text.as_str());
+            let document = Document::parse_domain(before).unwrap();
+            let once = match merged(&document, &patch) {
+                Ok(once) => once.unwrap_or_else(|| before.clone()),
+                // What two could be is the user's to say; anything else is a bug.
+                Err(error) => {
+                    let error = error.to_string();
+                    assert!(
+                        error.contains(" could be the one in line "),
+                        "{names}: {error}"
+                    );
+                    continue;
+                }
+            };
+            let again =
+                Document::parse_domain(&once).unwrap_or_else(|e| panic!("{names}: {e}\n{once}"));
+            match merged(&again, &patch) {
+                Ok(None) => {}
+                other => panic!("{names}:\n{once}\n{other:?}"),
+            }
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use roxmltree::Node;
 
-use super::patch::{Element, Op};
+use super::patch::Element;
 use super::{MergeError, Merger, keys, order};
 use crate::document::{self, Edit, Parts, after_trailing_comments, indent_of, starts_line};
 
@@ -60,50 +60,9 @@ pub(super) struct Siblings<'w, 'm> {
     pub(super) appended: Vec<Node<'m, 'm>>,
     /// Those that go.
     pub(super) removed: Vec<Node<'m, 'm>>,
-    /// Index in the patch → which of several alike it is.
-    ordinals: HashMap<usize, usize>,
 }
 
-/// Name, and what tells it from others of the name.
-type Signature<'w> = (&'w str, Vec<Option<String>>);
-
 impl<'w, 'm> Siblings<'w, 'm> {
-    /// For the children of `wanted`.
-    pub(super) fn of(wanted: &'w Element) -> Self {
-        let mut names: HashMap<&str, usize> = HashMap::new();
-        for child in &wanted.children {
-            *names.entry(&child.name).or_default() += 1;
-        }
-        // Those that nothing but their order tells apart, and whether one of them stays.
-        let mut alike: HashMap<Signature<'w>, (Vec<usize>, bool)> = HashMap::new();
-        for (index, child) in wanted.children.iter().enumerate() {
-            let stays = matches!(child.op, Op::Merge | Op::Replace);
-            let goes = matches!(child.op, Op::Remove | Op::RemoveExisting);
-            if names.get(child.name.as_str()) > Some(&1) && (stays || goes) {
-                let signature = keys::signature(&wanted.name, child);
-                let (indices, any) = alike.entry((&child.name, signature)).or_default();
-                indices.push(index);
-                *any |= stays;
-            }
-        }
-        let mut siblings = Siblings::default();
-        for (indices, any) in alike.into_values() {
-            if any && indices.len() > 1 {
-                let numbered = indices.into_iter().enumerate();
-                siblings
-                    .ordinals
-                    .extend(numbered.map(|(ordinal, index)| (index, ordinal)));
-            }
-        }
-        siblings
-    }
-
-    /// Which of several alike the patch's child with this index is, counted from 0; `None` when
-    /// it is alone.
-    pub(super) fn ordinal(&self, index: usize) -> Option<usize> {
-        self.ordinals.get(&index).copied()
-    }
-
     /// `wanted` is there already.
     pub(super) fn there(&mut self, wanted: &'w Element, node: Node<'m, 'm>) {
         self.first.entry(&wanted.name).or_insert(node);

@@ -6,9 +6,9 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use roxmltree::Node;
+use roxmltree::{Node, NodeId};
 
 use super::patch::Element;
 use crate::document;
@@ -28,6 +28,8 @@ struct Identity {
     tie: &'static [Key],
     /// Several equal ones are legitimate, and the first of them is as good as any.
     many: bool,
+    /// libvirt refuses two with one key (measured), or keeps only one of them.
+    unique: bool,
 }
 
 const fn by(parent: &'static str, name: &'static str, keys: &'static [Key]) -> Identity {
@@ -37,11 +39,19 @@ const fn by(parent: &'static str, name: &'static str, keys: &'static [Key]) -> I
         keys,
         tie: &[],
         many: false,
+        unique: false,
+    }
+}
+
+const fn unique(parent: &'static str, name: &'static str, keys: &'static [Key]) -> Identity {
+    Identity {
+        unique: true,
+        ..by(parent, name, keys)
     }
 }
 
 const IDENTITIES: &[Identity] = &[
-    by("devices", "disk", &["target@dev"]),
+    unique("devices", "disk", &["target@dev"]),
     Identity {
         // The four ich9 USB companions share one index and differ by model.
         tie: &["@model"],
@@ -101,19 +111,19 @@ const IDENTITIES: &[Identity] = &[
     by("devices", "lease", &["lockspace", "key"]),
     by("devices", "crypto", &["@model", "alias@name"]),
     by("devices", "tpm", &[]),
-    by("cpu", "feature", &["@name"]),
-    by("firmware", "feature", &["@name"]),
-    by("clock", "timer", &["@name"]),
-    by("vcpus", "vcpu", &["@id"]),
-    by("cputune", "vcpupin", &["@vcpu"]),
-    by("cputune", "iothreadpin", &["@iothread"]),
+    unique("cpu", "feature", &["@name"]),
+    unique("firmware", "feature", &["@name"]),
+    unique("clock", "timer", &["@name"]),
+    unique("vcpus", "vcpu", &["@id"]),
+    unique("cputune", "vcpupin", &["@vcpu"]),
+    unique("cputune", "iothreadpin", &["@iothread"]),
     by("cputune", "vcpusched", &["@vcpus"]),
     by("cputune", "iothreadsched", &["@iothreads"]),
     by("cputune", "cachetune", &["@vcpus"]),
     by("cputune", "memorytune", &["@vcpus"]),
-    by("iothreadids", "iothread", &["@id"]),
-    by("numa", "cell", &["@id"]),
-    by("numatune", "memnode", &["@cellid"]),
+    unique("iothreadids", "iothread", &["@id"]),
+    unique("numa", "cell", &["@id"]),
+    unique("numatune", "memnode", &["@cellid"]),
     by("hugepages", "page", &["@nodeset", "@size"]),
     by("os", "boot", &["@dev"]),
     by("domain", "seclabel", &["@model"]),
@@ -132,6 +142,7 @@ const IDENTITIES: &[Identity] = &[
 ];
 
 /// The candidates of a patch element among the children of `parent`.
+#[derive(Debug, Clone, Copy)]
 pub enum Match<'a, 't> {
     /// There is none: it would be new.
     None,
@@ -174,41 +185,72 @@ impl<'a, 't> Children<'a, 't> {
         self.parent
     }
 
-    /// The child that `wanted` speaks of.
+    /// The child that `wanted` speaks of, alone.
     pub fn find(&self, wanted: &Element) -> Match<'a, 't> {
-        let mut candidates = self.meant(wanted);
-        let identity = identity(self.parent.tag_name().name(), &wanted.name);
-        if identity.is_some_and(|identity| identity.many) {
-            candidates.truncate(1);
+        match self.exact(wanted, &HashSet::new(), false) {
+            Match::None => self.only(wanted, &[]).map_or(Match::None, Match::One),
+            found => found,
         }
-        match candidates.as_slice() {
+    }
+
+    /// The child that agrees with all that `wanted` says of its identity, and is not `taken`.
+    /// Where several are `alike`, the first.
+    pub fn exact(&self, wanted: &Element, taken: &HashSet<NodeId>, alike: bool) -> Match<'a, 't> {
+        if let Some(at) = wanted.at {
+            let mut all = self.named(wanted).into_iter();
+            let there = all.find(|node| node.range().start == at);
+            return there.map_or(Match::None, Match::One);
+        }
+        let identity = identity(self.parent.tag_name().name(), &wanted.name);
+        let tie = identity.map_or(&[] as &[Key], |identity| identity.tie);
+        let mut free = self.of_identity(wanted);
+        free.retain(|node| !taken.contains(&node.id()) && agree(*node, wanted, tie));
+        match free.as_slice() {
             [] => Match::None,
             [one] => Match::One(*one),
+            [first, ..] if alike || identity.is_some_and(|identity| identity.many) => {
+                Match::One(*first)
+            }
             [first, second, ..] => Match::Ambiguous(*first, *second),
+        }
+    }
+
+    /// The only child of the identity of `wanted` beside those that are `gone`, whatever else tells
+    /// such apart.
+    pub fn only(&self, wanted: &Element, gone: &[Node<'a, 't>]) -> Option<Node<'a, 't>> {
+        if wanted.at.is_some() {
+            return None;
+        }
+        let mut candidates = self.of_identity(wanted);
+        candidates.retain(|node| !gone.contains(node));
+        match candidates.as_slice() {
+            [one] => Some(*one),
+            _ => None,
         }
     }
 
     /// Any child that is what `wanted` is, whatever tells such apart besides.
     pub fn any(&self, wanted: &Element) -> Option<Node<'a, 't>> {
-        let identity = identity(self.parent.tag_name().name(), &wanted.name);
-        let keys = identity.map_or(&[] as &[Key], |identity| identity.keys);
-        let candidates = self.candidates(wanted, keys);
-        candidates
-            .into_iter()
-            .find(|node| agree(*node, wanted, keys))
+        self.of_identity(wanted).into_iter().next()
     }
 
-    /// All children that `wanted` may speak of, in order.
+    /// All children that `wanted` may speak of where no other speaks beside it, in order.
     pub fn meant(&self, wanted: &Element) -> Vec<Node<'a, 't>> {
+        let identity = identity(self.parent.tag_name().name(), &wanted.name);
+        let tie = identity.map_or(&[] as &[Key], |identity| identity.tie);
+        let mut candidates = self.of_identity(wanted);
+        if candidates.len() > 1 {
+            candidates.retain(|node| agree(*node, wanted, tie));
+        }
+        candidates
+    }
+
+    /// The children with the identity of `wanted`, in order.
+    fn of_identity(&self, wanted: &Element) -> Vec<Node<'a, 't>> {
         let identity = identity(self.parent.tag_name().name(), &wanted.name);
         let keys = identity.map_or(&[] as &[Key], |identity| identity.keys);
         let mut candidates = self.candidates(wanted, keys);
         candidates.retain(|node| agree(*node, wanted, keys));
-        if candidates.len() > 1
-            && let Some(identity) = identity
-        {
-            candidates.retain(|node| agree(*node, wanted, identity.tie));
-        }
         candidates
     }
 
@@ -276,6 +318,14 @@ pub fn signature(parent: &str, wanted: &Element) -> Vec<Option<String>> {
     let tie = identity.map_or(&[] as &[Key], |identity| identity.tie);
     let value = |key: &Key| in_patch(wanted, key).map(|value| normal(&value).into_owned());
     keys.iter().chain(tie).map(value).collect()
+}
+
+/// What two elements of this name cannot both have: the key, readable, and its value.
+pub fn unique_key(parent: &str, wanted: &Element) -> Option<(String, String)> {
+    let identity = identity(parent, &wanted.name).filter(|identity| identity.unique)?;
+    let key = identity.keys.first()?;
+    let readable = readable(key).trim_end_matches('=').to_owned();
+    Some((readable, normal(&in_patch(wanted, key)?).into_owned()))
 }
 
 /// Whether a definition has only one element of this name below one of that name, so that two of

@@ -5,6 +5,7 @@
 //! The rules are in docs/patches.md. The engine knows what libvirt calls the same element
 //! ([`keys`]) and where it would write a new one ([`order`]); it knows nothing of hosts and passes.
 
+mod claims;
 pub mod condition;
 mod error;
 mod insert;
@@ -32,6 +33,7 @@ pub(crate) use source::is_dots;
 use crate::document::{
     self, AttributeParts, Document, Edit, Parts, escape_attribute, escape_text, qemu::NAMESPACE,
 };
+use claims::{Claims, goes, stays};
 use insert::{New, Siblings, element_matches};
 use keys::{Children, Match};
 
@@ -121,28 +123,39 @@ impl<'m> Merger<'m> {
         let mut new = Vec::new();
         let is_root = target == self.document.root();
         let children = Children::of(target);
-        let mut siblings = Siblings::of(wanted);
-        let goes = |child: &Element| matches!(child.op, Op::Remove | Op::RemoveExisting);
+        let mut siblings = Siblings::default();
+        let alike = claims::alike(wanted);
+        let indices = || 0..wanted.children.len();
         // What goes is known before it is asked whether something is there already.
         for (index, child) in wanted.children.iter().enumerate() {
-            if goes(child) {
-                let removed = self.remove(&children, child, siblings.ordinal(index))?;
+            if goes(child) && !alike.contains(&index) {
+                let removed = self.remove(&children, child)?;
                 siblings.removed.extend(removed);
             }
         }
+        let speaks = |index: &usize| stays(&wanted.children[*index]) || alike.contains(index);
+        let claims = Claims::of(
+            wanted,
+            indices().filter(speaks),
+            &children,
+            &siblings.removed,
+            |index| alike.contains(&index),
+        );
         for (index, child) in wanted.children.iter().enumerate() {
             if goes(child) {
-                continue;
-            }
-            if is_root
+                if alike.contains(&index) {
+                    let removed = self.remove_claimed(&children, child, claims.of_child(index))?;
+                    siblings.removed.extend(removed);
+                }
+            } else if is_root
                 && child.name == "commandline"
                 && child.namespace.as_deref() == Some(NAMESPACE)
                 && child.op == Op::Merge
             {
                 self.commandline(child, &mut new)?;
             } else {
-                let ordinal = siblings.ordinal(index);
-                self.child(&children, child, ordinal, &mut siblings, &mut new)?;
+                let claim = claims.of_child(index);
+                self.child(&children, child, claim, &mut siblings, &mut new)?;
             }
         }
         siblings.place(&mut new);
@@ -177,13 +190,13 @@ impl<'m> Merger<'m> {
         &mut self,
         children: &Children<'m, 'm>,
         wanted: &'w Element,
-        ordinal: Option<usize>,
+        claim: Match<'m, 'm>,
         siblings: &mut Siblings<'w, 'm>,
         new: &mut Vec<New<'w, 'm>>,
     ) -> Result<(), MergeError> {
         match wanted.op {
             Op::Remove | Op::RemoveExisting => {
-                let removed = self.remove(children, wanted, ordinal)?;
+                let removed = self.remove(children, wanted)?;
                 siblings.removed.extend(removed);
                 return Ok(());
             }
@@ -195,23 +208,16 @@ impl<'m> Merger<'m> {
                         && element_matches(*node, wanted, false)
                 });
                 siblings.appended.extend(there);
-                match there {
-                    Some(node) => siblings.there(wanted, node),
-                    None => new.push(siblings.new_element(wanted)),
-                }
-                return Ok(());
+                return self.there_or_new(children, wanted, there, siblings, new);
             }
             Op::Default if wanted.at.is_none() => {
-                match children.any(wanted) {
-                    Some(node) => siblings.there(wanted, node),
-                    None => new.push(siblings.new_element(wanted)),
-                }
-                return Ok(());
+                let there = children.any(wanted);
+                return self.there_or_new(children, wanted, there, siblings, new);
             }
             Op::Merge | Op::Default | Op::Replace => {}
         }
-        match meant(children, wanted, ordinal) {
-            Match::None => new.push(siblings.new_element(wanted)),
+        match claim {
+            Match::None => return self.there_or_new(children, wanted, None, siblings, new),
             Match::Ambiguous(first, second) => return Err(self.ambiguous(wanted, first, second)),
             Match::One(node) => {
                 siblings.there(wanted, node);
@@ -224,6 +230,29 @@ impl<'m> Merger<'m> {
                     _ => {}
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Leaves `there` as it is, or writes a new element. One in which things are only taken away
+    /// takes nothing away from what is not there, and is not written for it.
+    fn there_or_new<'w>(
+        &self,
+        children: &Children<'m, 'm>,
+        wanted: &'w Element,
+        there: Option<Node<'m, 'm>>,
+        siblings: &mut Siblings<'w, 'm>,
+        new: &mut Vec<New<'w, 'm>>,
+    ) -> Result<(), MergeError> {
+        if let Some(node) = there {
+            siblings.there(wanted, node);
+            return Ok(());
+        }
+        if let Some(missing) = wanted.first_to_exist() {
+            return Err(self.nothing_to_remove(missing, children.parent()));
+        }
+        if !wanted.only_removes() {
+            new.push(siblings.new_element(wanted));
         }
         Ok(())
     }
@@ -416,29 +445,46 @@ impl<'m> Merger<'m> {
         &mut self,
         children: &Children<'m, 'm>,
         wanted: &Element,
-        ordinal: Option<usize>,
     ) -> Result<Vec<Node<'m, 'm>>, MergeError> {
         let is_meant = |node: &Node<'_, '_>| wanted.at.is_none_or(|at| node.range().start == at);
-        let mut removed = match ordinal {
-            Some(ordinal) => children
-                .meant(wanted)
-                .into_iter()
-                .skip(ordinal)
-                .take(1)
-                .collect(),
-            None => children.named(wanted),
-        };
+        let mut removed = children.named(wanted);
         removed.retain(|node| is_meant(node) && element_matches(*node, wanted, false));
+        self.remove_all(children, wanted, removed)
+    }
+
+    /// Of several alike in the patch, the one that this one speaks of.
+    fn remove_claimed(
+        &mut self,
+        children: &Children<'m, 'm>,
+        wanted: &Element,
+        claim: Match<'m, 'm>,
+    ) -> Result<Vec<Node<'m, 'm>>, MergeError> {
+        let removed = match claim {
+            Match::One(node) if element_matches(node, wanted, false) => vec![node],
+            _ => Vec::new(),
+        };
+        self.remove_all(children, wanted, removed)
+    }
+
+    fn remove_all(
+        &mut self,
+        children: &Children<'m, 'm>,
+        wanted: &Element,
+        removed: Vec<Node<'m, 'm>>,
+    ) -> Result<Vec<Node<'m, 'm>>, MergeError> {
         for node in &removed {
             self.remove_node(*node);
         }
         if removed.is_empty() && wanted.op == Op::RemoveExisting {
-            let message = format!("there is no such <{}> to remove", wanted.name);
-            return Err(self
-                .error(wanted, message)
-                .at(self.document.position(children.parent().range().start)));
+            return Err(self.nothing_to_remove(wanted, children.parent()));
         }
         Ok(removed)
+    }
+
+    fn nothing_to_remove(&self, wanted: &Element, parent: Node<'_, '_>) -> MergeError {
+        let message = format!("there is no such <{}> to remove", wanted.name);
+        self.error(wanted, message)
+            .at(self.document.position(parent.range().start))
     }
 
     /// Removes an element; a parent that held nothing else becomes `<parent/>`.
@@ -501,28 +547,6 @@ impl<'m> Merger<'m> {
 
     fn error(&self, wanted: &Element, message: String) -> MergeError {
         MergeError::in_patch(self.patch, wanted.offset, message)
-    }
-}
-
-/// The child that a patch's element speaks of. Of several alike in the patch, the second means the
-/// second of the document.
-fn meant<'m>(
-    children: &Children<'m, 'm>,
-    wanted: &Element,
-    ordinal: Option<usize>,
-) -> Match<'m, 'm> {
-    if let Some(at) = wanted.at {
-        let mut all = children.named(wanted).into_iter();
-        return all
-            .find(|node| node.range().start == at)
-            .map_or(Match::None, Match::One);
-    }
-    match ordinal {
-        Some(ordinal) => children
-            .meant(wanted)
-            .get(ordinal)
-            .map_or(Match::None, |node| Match::One(*node)),
-        None => children.find(wanted),
     }
 }
 

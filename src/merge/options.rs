@@ -18,6 +18,8 @@ pub enum Identity {
         name: String,
         /// The id, where the option has one beside the name.
         id: Option<String>,
+        /// What of the host it stands for: two that name another are two things.
+        stands_for: Vec<(&'static str, String)>,
     },
     /// Nothing is known about it: the same only when it reads the same.
     Literal(String, String),
@@ -33,6 +35,10 @@ impl Identity {
                 option: option.clone(),
                 name,
                 id,
+                stands_for: STANDS_FOR
+                    .iter()
+                    .filter_map(|key| Some((*key, get(value, key)?)))
+                    .collect(),
             },
             None => Identity::Literal(option.clone(), value.to_owned()),
         };
@@ -83,15 +89,34 @@ impl Identity {
                 *option == other && *value == its
             }
             (
-                Identity::Thing { option, name, id },
+                Identity::Thing {
+                    option,
+                    name,
+                    id,
+                    stands_for,
+                },
                 Identity::Thing {
                     option: other,
                     name: its_name,
                     id: its_id,
+                    stands_for: its,
                 },
-            ) => *option == other && *name == its_name && (id.is_none() || *id == its_id),
+            ) => {
+                let differs = |(key, value): &(&str, String)| {
+                    its.iter().any(|(other, its)| other == key && its != value)
+                };
+                *option == other
+                    && *name == its_name
+                    && (id.is_none() || *id == its_id)
+                    && !stands_for.iter().any(differs)
+            }
             _ => false,
         }
+    }
+
+    /// Whether it means a thing whatever its id is.
+    pub fn names_no_id(&self) -> bool {
+        matches!(self, Identity::Thing { id: None, .. })
     }
 
     /// Whether QEMU obeys only one of its kind, so that earlier ones are dead.
@@ -99,6 +124,21 @@ impl Identity {
         matches!(self, Identity::Single(_))
     }
 }
+
+/// The properties by which a device stands for one thing of the host or of the other arguments.
+const STANDS_FOR: &[&str] = &[
+    "host",
+    "sysfsdev",
+    "drive",
+    "netdev",
+    "chardev",
+    "evdev",
+    "hostbus",
+    "hostaddr",
+    "hostport",
+    "vendorid",
+    "productid",
+];
 
 /// Another spelling of the same option → the usual one.
 pub fn canonical(option: &str) -> &str {
@@ -152,6 +192,11 @@ pub fn global_value(value: &str) -> Option<String> {
 /// A literal value for use inside a list: commas doubled.
 pub fn escape(value: &str) -> String {
     value.replace(',', ",,")
+}
+
+/// Whether `have` says all that `want` says.
+pub fn says(option: &str, have: &str, want: &str) -> bool {
+    merged(option, have, want) == have
 }
 
 /// `have` with what `want` names set in it, in the syntax of `have`.

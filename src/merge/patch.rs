@@ -297,6 +297,33 @@ impl Element {
             .filter(|child| !matches!(child.op, Op::Remove | Op::RemoveExisting))
     }
 
+    /// The first element in it, or itself, of which there has to be one to remove.
+    pub(super) fn first_to_exist(&self) -> Option<&Element> {
+        match self.op {
+            Op::RemoveExisting => Some(self),
+            Op::Remove => None,
+            _ => self.children.iter().find_map(Element::first_to_exist),
+        }
+    }
+
+    /// Whether it is there only to lead to what is removed.
+    pub(super) fn only_removes(&self) -> bool {
+        match self.op {
+            Op::Remove | Op::RemoveExisting => true,
+            Op::Merge => {
+                let says_nothing = self.text.is_none()
+                    && self
+                        .attributes
+                        .iter()
+                        .all(|attribute| attribute.value.is_none());
+                says_nothing
+                    && !self.children.is_empty()
+                    && self.children.iter().all(Element::only_removes)
+            }
+            Op::Default | Op::Replace | Op::Append => false,
+        }
+    }
+
     pub(super) fn new(name: &str) -> Element {
         Element {
             namespace: None,

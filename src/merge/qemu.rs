@@ -15,6 +15,23 @@ struct Wanted<'w> {
     option: &'w str,
     value: Option<&'w str>,
     op: Op,
+    identity: Identity,
+    /// The argument, for messages.
+    arg: &'w Element,
+}
+
+impl Wanted<'_> {
+    /// QEMU obeys the last of its kind.
+    fn is_single(&self) -> bool {
+        self.identity.is_single() || options::canonical(self.option) == "global"
+    }
+
+    fn is(&self, group: &Group<'_, '_>) -> bool {
+        match self.value {
+            Some(_) => self.identity.matches(group.option, group.value()),
+            None => options::canonical(group.option) == options::canonical(self.option),
+        }
+    }
 }
 
 impl<'m> Merger<'m> {
@@ -28,20 +45,27 @@ impl<'m> Merger<'m> {
         let root = self.document.root();
         let have = groups(root);
         let mut new = Vec::new();
-        for wanted in self.wanted(patch)? {
-            self.group(&have, &wanted, &mut new);
+        let wanted = self.wanted(patch)?;
+        for (wanted, same) in claimed(&wanted, &have) {
+            self.group(wanted, &same, &mut new)?;
         }
         let block = commandlines(root).last();
         for env in patch.children.iter().filter(|child| child.name != "arg") {
-            let there = commandlines(root)
-                .map(Children::of)
-                .find(|block| !matches!(block.find(env), Match::None));
+            let there =
+                commandlines(root)
+                    .map(Children::of)
+                    .find_map(|block| match block.find(env) {
+                        Match::None => None,
+                        claim => Some((block, claim)),
+                    });
+            let mut siblings = Siblings::default();
             match there {
-                Some(block) => self.child(&block, env, None, &mut Siblings::default(), &mut new)?,
-                None if !matches!(env.op, Op::Remove | Op::RemoveExisting) => {
-                    new.push(What::Element(env).into());
+                Some((block, claim)) => self.child(&block, env, claim, &mut siblings, &mut new)?,
+                None if env.op == Op::RemoveExisting => {
+                    return Err(self.nothing_to_remove(env, block.unwrap_or(root)));
                 }
-                None => {}
+                None if env.op == Op::Remove => {}
+                None => new.push(What::Element(env).into()),
             }
         }
         match block {
@@ -73,9 +97,12 @@ impl<'m> Merger<'m> {
                 let message = format!("the option '-{option}' needs a value: one more <qemu:arg>");
                 return Err(self.error(arg, message));
             }
+            let text = value.and_then(|value| value.attribute("value"));
             wanted.push(Wanted {
                 option,
-                value: value.and_then(|value| value.attribute("value")),
+                value: text,
+                identity: Identity::of(option, text.unwrap_or_default()),
+                arg,
                 op: match value {
                     Some(value) if arg.op == Op::Merge => value.op,
                     _ => arg.op,
@@ -85,20 +112,25 @@ impl<'m> Merger<'m> {
         Ok(wanted)
     }
 
-    fn group(&mut self, have: &[Group<'m, 'm>], wanted: &Wanted<'_>, new: &mut Vec<New<'_, 'm>>) {
-        let identity = Identity::of(wanted.option, wanted.value.unwrap_or_default());
-        let same: Vec<&Group<'m, 'm>> = have
-            .iter()
-            .filter(|group| match wanted.value {
-                Some(_) => identity.matches(group.option, group.value()),
-                None => options::canonical(group.option) == options::canonical(wanted.option),
-            })
-            .collect();
+    /// Makes the groups that are the `same` say what `wanted` says.
+    fn group(
+        &mut self,
+        wanted: &Wanted<'_>,
+        same: &[&Group<'m, 'm>],
+        new: &mut Vec<New<'_, 'm>>,
+    ) -> Result<(), MergeError> {
         let mut append = || {
             new.push(What::Arg(format!("-{}", wanted.option)).into());
             new.extend(wanted.value.map(|value| What::Arg(value.to_owned()).into()));
         };
-        match (wanted.op, same.as_slice()) {
+        match (wanted.op, same) {
+            (Op::RemoveExisting, []) => {
+                let message = format!("there is no such argument '-{}' to remove", wanted.option);
+                let root = self.document.root();
+                let place = commandlines(root).last().unwrap_or(root).range().start;
+                let place = self.document.position(place);
+                return Err(self.error(wanted.arg, message).at(place));
+            }
             (Op::Remove | Op::RemoveExisting, groups) => {
                 groups.iter().for_each(|group| self.remove_group(group));
             }
@@ -112,7 +144,7 @@ impl<'m> Merger<'m> {
             (Op::Default, _) => {}
             // QEMU obeys the last of several, so that is the one to be right.
             (op, [earlier @ .., last]) => {
-                if op == Op::Replace || identity.is_single() {
+                if op == Op::Replace || wanted.identity.is_single() {
                     earlier.iter().for_each(|group| self.remove_group(group));
                 }
                 if let (Some(value), Some(arg)) = (wanted.value, last.value_arg) {
@@ -124,6 +156,7 @@ impl<'m> Merger<'m> {
                 }
             }
         }
+        Ok(())
     }
 
     fn set_value(&mut self, arg: Node<'m, 'm>, value: &str) {
@@ -146,4 +179,53 @@ impl<'m> Merger<'m> {
             self.edits.push(Edit::delete(range));
         }
     }
+}
+
+/// The groups of the patch in their order, each with those of the document that it speaks of. Of
+/// several of the patch that mean the same, each means one; those that name an id choose first, and
+/// one that says all of it already is meant before one that would have to change.
+fn claimed<'p, 'w, 'h, 'm>(
+    wanted: &'p [Wanted<'w>],
+    have: &'h [Group<'m, 'm>],
+) -> Vec<(&'p Wanted<'w>, Vec<&'h Group<'m, 'm>>)> {
+    let stays = |one: &Wanted<'_>| matches!(one.op, Op::Merge | Op::Default);
+    // Of what there can be one of, the last counts in the patch as it does in QEMU.
+    let is_overruled = |index: usize, one: &Wanted<'_>| {
+        let mut later = wanted.iter().skip(index + 1);
+        one.is_single()
+            && stays(one)
+            && later.any(|other| stays(other) && other.identity == one.identity)
+    };
+    let kept: Vec<&Wanted<'_>> = wanted
+        .iter()
+        .enumerate()
+        .filter(|(index, one)| !is_overruled(*index, one))
+        .map(|(_, one)| one)
+        .collect();
+    let mut order: Vec<usize> = (0..kept.len()).collect();
+    order.sort_by_key(|&index| kept[index].identity.names_no_id());
+    let mut taken: Vec<usize> = Vec::new();
+    let mut found: Vec<Vec<&Group<'_, '_>>> = kept.iter().map(|_| Vec::new()).collect();
+    for index in order {
+        let one = kept[index];
+        let mut same: Vec<usize> = (0..have.len())
+            .filter(|at| one.is(&have[*at]) && !taken.contains(at))
+            .collect();
+        if let Some(value) = one.value.filter(|_| !one.is_single()) {
+            let says = |at: &usize| options::says(one.option, have[*at].value(), value);
+            let goes = matches!(one.op, Op::Remove | Op::RemoveExisting);
+            if goes || same.iter().any(says) {
+                same.retain(says);
+            }
+        }
+        let is_alike = |other: &&&Wanted<'_>| stays(other) && other.identity == one.identity;
+        if stays(one) {
+            if kept.iter().filter(is_alike).count() > 1 {
+                same.truncate(1);
+            }
+            taken.extend(&same);
+        }
+        found[index] = same.into_iter().map(|at| &have[at]).collect();
+    }
+    kept.into_iter().zip(found).collect()
 }

@@ -1,7 +1,7 @@
 //! From a patch's text to what it asks for: directives, conditions, placeholders, fragments.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use roxmltree::{Attribute as TreeAttribute, Node};
 
@@ -46,6 +46,7 @@ pub(super) fn resolve(patch: &Patch) -> Result<Wanted, MergeError> {
         Some(domain) => resolver.root(domain)?,
         None => resolver.fragments(top)?,
     };
+    resolver.contradictions(&root)?;
     fold(&mut root);
     for addition in &patch.also {
         let mut parent = &mut root;
@@ -538,6 +539,49 @@ impl Resolver<'_> {
 
     fn error(&self, offset: usize, message: String) -> MergeError {
         MergeError::in_patch(self.patch, offset, message)
+    }
+}
+
+impl Resolver<'_> {
+    /// Refuses what says two things of one element: which of them counts nobody could tell.
+    fn contradictions(&self, element: &Element) -> Result<(), MergeError> {
+        let mut texts: HashMap<&str, &Element> = HashMap::new();
+        let mut keys: HashMap<(&str, String), &Element> = HashMap::new();
+        for child in element
+            .children
+            .iter()
+            .filter(|child| child.op == Op::Merge)
+        {
+            self.contradictions(child)?;
+            if let Some(text) = &child.text
+                && keys::is_single(&element.name, &child.name)
+                && let Some(first) = texts.insert(&child.name, child)
+                && let Some(other) = first.text.as_ref().filter(|other| *other != text)
+            {
+                let message = format!(
+                    "<{}> is '{other}' in line {} of the patch and '{text}' here",
+                    child.name,
+                    self.line(first)
+                );
+                return Err(MergeError::in_patch(self.patch, child.offset, message));
+            }
+            if let Some((key, value)) = keys::unique_key(&element.name, child)
+                && let Some(first) = keys.insert((&child.name, value.clone()), child)
+            {
+                let message = format!(
+                    "a second <{}> with {key}='{value}'; the first stands in line {} of the patch",
+                    child.name,
+                    self.line(first)
+                );
+                return Err(MergeError::in_patch(self.patch, child.offset, message));
+            }
+        }
+        Ok(())
+    }
+
+    fn line(&self, element: &Element) -> usize {
+        let before = self.patch.text.get(..element.offset).unwrap_or_default();
+        1 + before.matches('\n').count()
     }
 }
 

@@ -236,3 +236,234 @@ fn what_a_pass_adds_to_a_single_element_is_a_part_of_it() {
         "<domain><os><loader>a</loader><nvram template='t'>n</nvram><boot dev='hd'/></os></domain>",
     );
 }
+
+/// What a patch makes of a definition, which the patch then finds as it wants it.
+fn settles(before: &str, patch: &str, after: &str) {
+    check(before, patch, after);
+    check(after, patch, after);
+}
+
+#[test]
+fn one_element_of_the_document_stands_for_one_of_the_patch() {
+    let devices = |inside: &str| d(&format!("<devices>{inside}</devices>"));
+    let usb = "<controller type='usb' index='0'/>";
+    let ehci = "<controller type='usb' index='0' model='ich9-ehci1'/>";
+    let uhci = "<controller type='usb' index='0' model='ich9-uhci1'/>";
+    let virtio = "<video><model type='virtio'/></video>";
+    let vga = "<video><model type='vga'/></video>";
+    let nic = "<interface type='user'/>";
+    let known = "<interface type='user'><mac address='52:54:00:00:00:01'/></interface>";
+    let serial = "<console type='pty'><target type='serial' port='0'/></console>";
+    let bare = "<console type='pty'/>";
+    for (before, patch, after) in [
+        // The first takes what is there, and what is left without becomes new.
+        (
+            usb.to_owned(),
+            format!("{ehci}{uhci}"),
+            format!("{ehci}{uhci}"),
+        ),
+        (
+            "<video><model type='qxl'/></video>".to_owned(),
+            format!("{virtio}{vga}"),
+            format!("{virtio}{vga}"),
+        ),
+        // Whoever knows which one it means chooses first.
+        (
+            known.to_owned(),
+            format!("{nic}{known}"),
+            format!("{nic}{known}"),
+        ),
+        (
+            bare.to_owned(),
+            format!("{bare}{serial}"),
+            format!("{bare}{serial}"),
+        ),
+        (
+            String::new(),
+            format!("{serial}{bare}"),
+            format!("{serial}{bare}"),
+        ),
+    ] {
+        settles(&devices(&before), &devices(&patch), &devices(&after));
+    }
+}
+
+#[test]
+fn one_argument_of_the_document_stands_for_one_of_the_patch() {
+    const QEMU: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
+    let domain = |args: &[&str]| {
+        let args: String = args
+            .iter()
+            .map(|arg| format!("<qemu:arg value='{arg}'/>"))
+            .collect();
+        format!("<domain xmlns:qemu='{QEMU}'><qemu:commandline>{args}</qemu:commandline></domain>")
+    };
+    for (before, patch, after) in [
+        // QEMU obeys the last of these, in a patch as well.
+        (
+            &["-cpu", "a"][..],
+            &["-cpu", "b", "-cpu", "c"][..],
+            &["-cpu", "c"][..],
+        ),
+        (
+            &["-global", "A.b=0"],
+            &["-global", "A.b=1", "-global", "A.b=2"],
+            &["-global", "A.b=2"],
+        ),
+        // Of these there are two.
+        (
+            &["-usb"],
+            &["-device", "usb-kbd,port=1", "-device", "usb-kbd,port=2"],
+            &[
+                "-usb",
+                "-device",
+                "usb-kbd,port=1",
+                "-device",
+                "usb-kbd,port=2",
+            ],
+        ),
+        (
+            &["-device", "usb-kbd,id=k"],
+            &["-device", "usb-kbd", "-device", "usb-kbd,id=k"],
+            &["-device", "usb-kbd,id=k", "-device", "usb-kbd"],
+        ),
+        // One that says all of it already is the one that is meant; another of the host is another.
+        (
+            &[
+                "-device",
+                "vfio-pci,host=01:00.0",
+                "-device",
+                "vfio-pci,host=01:00.1",
+            ],
+            &["-device", "vfio-pci,host=01:00.0"],
+            &[
+                "-device",
+                "vfio-pci,host=01:00.0",
+                "-device",
+                "vfio-pci,host=01:00.1",
+            ],
+        ),
+        (
+            &[
+                "-device",
+                "ide-hd,bus=sata.2,drive=One",
+                "-device",
+                "ide-hd,bus=sata.3,drive=Two",
+            ],
+            &["-device", "ide-hd,bus=sata.2,drive=One"],
+            &[
+                "-device",
+                "ide-hd,bus=sata.2,drive=One",
+                "-device",
+                "ide-hd,bus=sata.3,drive=Two",
+            ],
+        ),
+        (
+            &["-device", "vfio-pci,host=01:00.0,id=gpu"],
+            &["-device", "vfio-pci,host=01:00.1"],
+            &[
+                "-device",
+                "vfio-pci,host=01:00.0,id=gpu",
+                "-device",
+                "vfio-pci,host=01:00.1",
+            ],
+        ),
+    ] {
+        settles(&domain(before), &domain(patch), &domain(after));
+    }
+}
+
+#[test]
+fn only_the_argument_that_says_all_of_it_is_removed() {
+    const QEMU: &str = "xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'";
+    let device = |value: &str| format!("<qemu:arg value='-device'/><qemu:arg value='{value}'/>");
+    let domain = |inside: &str| {
+        format!("<domain {QEMU}><qemu:commandline>{inside}</qemu:commandline></domain>")
+    };
+    let (first, second) = (
+        device("vfio-pci,host=01:00.0"),
+        device("vfio-pci,host=01:00.1"),
+    );
+    let patch = first.replace(
+        "'-device'/>",
+        "'-device' xmlns:patch='urn:virt-patch:1' patch:op='remove'/>",
+    );
+    check(
+        &domain(&format!("{first}{second}")),
+        &domain(&patch),
+        &domain(&second),
+    );
+}
+
+#[test]
+fn what_is_to_be_removed_has_to_be_there_wherever_it_would_stand() {
+    let nothing = "there is no such <vcpupin> to remove (line 1 of the definition)";
+    let pin = "<vcpupin vcpu='0' patch:op='remove!'/>";
+    for patch in [
+        format!("<cputune>{pin}</cputune>"),
+        format!("<cputune><shares>5</shares>{pin}</cputune>"),
+    ] {
+        assert_eq!(refused("<domain/>", &d(&patch)), nothing);
+    }
+    // A parent of nothing but removals is not written for them.
+    for patch in [
+        "<cputune><vcpupin vcpu='0' patch:op='remove'/></cputune>",
+        "<a><b><c patch:op='remove'/></b></a>",
+    ] {
+        check("<domain/>", &d(patch), "<domain/>");
+    }
+    const QEMU: &str =
+        "xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0' xmlns:patch='urn:virt-patch:1'";
+    for (inside, message) in [
+        (
+            "<qemu:arg value='-usb' patch:op='remove!'/>",
+            "there is no such argument '-usb' to remove",
+        ),
+        (
+            "<qemu:arg value='-cpu' patch:op='remove!'/><qemu:arg value='a'/>",
+            "there is no such argument '-cpu' to remove",
+        ),
+        (
+            "<qemu:env name='X' patch:op='remove!'/>",
+            "there is no such <env> to remove",
+        ),
+    ] {
+        let patch =
+            format!("<domain {QEMU}><qemu:commandline>{inside}</qemu:commandline></domain>");
+        for before in [
+            "<domain/>",
+            "<domain xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><qemu:commandline/></domain>",
+        ] {
+            assert_eq!(
+                refused(before, &patch),
+                format!("{message} (line 1 of the definition)")
+            );
+        }
+    }
+}
+
+#[test]
+fn a_patch_does_not_say_two_things_of_one() {
+    for (patch, message) in [
+        (
+            "<vcpu>2</vcpu><vcpu>3</vcpu>",
+            "<vcpu> is '2' in line 1 of the patch and '3' here",
+        ),
+        (
+            "<cpu><feature name='a' policy='require'/><feature name='a' policy='disable'/></cpu>",
+            "a second <feature> with name='a'; the first stands in line 1 of the patch",
+        ),
+        (
+            "<devices><disk><target dev='vdb'/></disk><disk><target dev='vdb'/></disk></devices>",
+            "a second <disk> with <target dev=…>='vdb'; the first stands in line 1 of the patch",
+        ),
+    ] {
+        assert_eq!(refused("<domain/>", &d(patch)), message);
+    }
+    // The same twice is no contradiction.
+    check(
+        "<domain/>",
+        &d("<vcpu>2</vcpu><vcpu>2</vcpu>"),
+        "<domain>\n  <vcpu>2</vcpu>\n</domain>",
+    );
+}

@@ -1,0 +1,135 @@
+//! Which element of the document each of several siblings of a patch speaks of.
+//!
+//! One element of the document stands for one of the patch's. Those that say most about what they
+//! mean choose first; what is left then is left for those that say less. So a patch that holds a
+//! whole domain finds each of its elements again in its own result.
+
+use std::collections::{HashMap, HashSet};
+
+use roxmltree::{Node, NodeId};
+
+use super::keys::{self, Children, Match};
+use super::patch::{Element, Op};
+
+/// What the children of one element of a patch speak of, by their index there.
+#[derive(Default)]
+pub(super) struct Claims<'m> {
+    found: HashMap<usize, Match<'m, 'm>>,
+}
+
+/// One of the children that wait for theirs.
+struct Claimant<'w> {
+    index: usize,
+    wanted: &'w Element,
+    /// How much it says about which it means.
+    says: usize,
+    /// Others of the patch say the same: the first of those that are left is as good as any.
+    alike: bool,
+}
+
+impl<'m> Claims<'m> {
+    /// For those children of `wanted` whose index is in `which`. Elements that are `gone` cannot be
+    /// meant by any.
+    pub(super) fn of(
+        wanted: &Element,
+        which: impl Iterator<Item = usize>,
+        children: &Children<'m, 'm>,
+        gone: &[Node<'m, 'm>],
+        alike: impl Fn(usize) -> bool,
+    ) -> Self {
+        let mut waiting: Vec<Claimant<'_>> = which
+            .filter_map(|index| {
+                let child = wanted.children.get(index)?;
+                let signature = keys::signature(&wanted.name, child);
+                Some(Claimant {
+                    index,
+                    wanted: child,
+                    // An element that is known by its place is that one and no other.
+                    says: match child.at {
+                        Some(_) => usize::MAX,
+                        None => signature.iter().flatten().count(),
+                    },
+                    alike: alike(index),
+                })
+            })
+            .collect();
+        waiting.sort_by_key(|one| std::cmp::Reverse(one.says));
+        let mut claims = Claims::default();
+        let mut taken: HashSet<NodeId> = gone.iter().map(Node::id).collect();
+        for level in waiting.chunk_by(|a, b| a.says == b.says) {
+            // Who has one to choose from leaves the others theirs.
+            for sure in [true, false] {
+                for one in level {
+                    if claims.found.contains_key(&one.index) {
+                        continue;
+                    }
+                    let found = children.exact(one.wanted, &taken, one.alike);
+                    match found {
+                        Match::One(node) => {
+                            taken.insert(node.id());
+                        }
+                        Match::None => continue,
+                        Match::Ambiguous(..) if sure => continue,
+                        Match::Ambiguous(..) => {}
+                    }
+                    claims.found.insert(one.index, found);
+                }
+            }
+        }
+        // What is the only one of its identity may differ in the rest.
+        for one in &waiting {
+            if !claims.found.contains_key(&one.index)
+                && let Some(node) = children.only(one.wanted, gone)
+                && taken.insert(node.id())
+            {
+                claims.found.insert(one.index, Match::One(node));
+            }
+        }
+        claims
+    }
+
+    /// What the child with this index speaks of.
+    pub(super) fn of_child(&self, index: usize) -> Match<'m, 'm> {
+        self.found.get(&index).copied().unwrap_or(Match::None)
+    }
+}
+
+/// Whether a patch's element speaks of one in the document that stays.
+pub(super) fn stays(wanted: &Element) -> bool {
+    match wanted.op {
+        Op::Merge | Op::Replace => true,
+        Op::Default => wanted.at.is_some(),
+        Op::Remove | Op::RemoveExisting | Op::Append => false,
+    }
+}
+
+/// Whether it speaks of one that is to go.
+pub(super) fn goes(wanted: &Element) -> bool {
+    matches!(wanted.op, Op::Remove | Op::RemoveExisting)
+}
+
+/// The children of a patch's element that nothing but their order tells apart, one of which at
+/// least stays: of these the second means the second of the document, also where the first goes.
+pub(super) fn alike(wanted: &Element) -> HashSet<usize> {
+    let mut names: HashMap<&str, usize> = HashMap::new();
+    for child in &wanted.children {
+        *names.entry(&child.name).or_default() += 1;
+    }
+    let mut groups: HashMap<Signature<'_>, Vec<usize>> = HashMap::new();
+    for (index, child) in wanted.children.iter().enumerate() {
+        if names.get(child.name.as_str()) > Some(&1) && (stays(child) || goes(child)) {
+            let signature = keys::signature(&wanted.name, child);
+            let group = groups.entry((&child.name, signature)).or_default();
+            group.push(index);
+        }
+    }
+    let stays = |index: &usize| wanted.children.get(*index).is_some_and(stays);
+    groups
+        .into_values()
+        .filter(|group| group.len() > 1 && group.iter().any(stays))
+        .flatten()
+        .collect()
+}
+
+/// Name, and what tells it from others of the name.
+type Signature<'w> = (&'w str, Vec<Option<String>>);
