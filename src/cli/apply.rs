@@ -10,8 +10,8 @@ use super::confirm::Answer;
 use super::connection::{libvirt_message, must_be_stored, must_start_anew, takes_effect};
 use super::errors::{Advice, InFile};
 use super::plan::Job;
-use super::source::{self, Definition, SourceName};
-use super::{Exit, World, confirm, preflight, show};
+use super::source::{self, Definition, SourceName, quoted};
+use super::{Exit, World, confirm, import, preflight, show};
 use crate::document::Document;
 use crate::host::Facts;
 use crate::hypervisor::backup::Store;
@@ -58,8 +58,18 @@ pub(crate) fn run_asking(
     }
     confirm::guard_signals()?;
     let connection = world.open(Mode::ReadWrite)?;
-    for name in names {
-        confirm::next();
+    let mut left = names.into_iter();
+    while let Some(name) = left.next() {
+        if !confirm::next() {
+            let left: Vec<String> = std::iter::once(name)
+                .chain(left)
+                .map(|name| quoted(&name.to_string()))
+                .collect();
+            world
+                .out
+                .always(&format!("interrupted; not begun: {}", left.join(", ")));
+            return Ok(Exit::Interrupted);
+        }
         let applied = Target::of(&name, args, &*connection, world)
             .and_then(|target| target.apply(args, &job, &*connection, world, ask));
         worst = worst.max(super::check::or_report(applied, world));
@@ -142,7 +152,9 @@ impl Target {
             }
             None => {
                 definition.is_new = true;
-                definition.text = identified(&definition, &its_name, None)?;
+                let text = identified(&definition, &its_name, None)?;
+                let renamed = text != definition.text;
+                definition.text = import::on_its_own(text, renamed, connection, world)?;
                 Ok(Target {
                     info: None,
                     stored: String::new(),
@@ -153,7 +165,7 @@ impl Target {
     }
 
     fn apply(
-        &self,
+        mut self,
         args: &ApplyArgs,
         job: &Job,
         connection: &dyn Hypervisor,
@@ -211,6 +223,12 @@ impl Target {
             }
             return self.report(args, job, &plan, "declined", None, world, Exit::Pending);
         }
+        if let Some(info) = &mut self.info {
+            // The question may have stood there for hours.
+            *info = connection.find(&info.uuid)?;
+            must_be_stored(info)?;
+            must_start_anew(info, args.force)?;
+        }
         self.write(args, job, &plan, connection, world)
     }
 
@@ -242,11 +260,13 @@ impl Target {
             uuid: self.info.as_ref().map(|info| info.uuid.as_str()),
             before: &self.stored,
             after: &plan.after,
+            is_printed: false,
         };
         let means = Means {
             hypervisor: connection,
             reconnect: &reconnect,
             store: &store,
+            patience: redefine::PATIENCE,
             verify: &verify,
             critical: &confirm::critical,
         };

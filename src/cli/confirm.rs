@@ -15,6 +15,9 @@ const WRITING: u8 = 1;
 /// It is written, and how it ended is being said: a signal is too late.
 const WRITTEN: u8 = 2;
 
+/// A signal came while it had to wait.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
 /// Something was written in this run, to this domain or one before it.
 static WROTE: AtomicBool = AtomicBool::new(false);
 
@@ -40,13 +43,20 @@ pub(crate) fn guard_signals() -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
         let mut stderr = io::stderr().lock();
         match MOMENT.load(Ordering::SeqCst) {
+            WRITING if INTERRUPTED.swap(true, Ordering::SeqCst) => {
+                let _ = writeln!(
+                    stderr,
+                    "\ninterrupted again: it is not known which definition the domain has; 'virt-patch undo --list' shows the backup of the old one"
+                );
+                std::process::exit(130);
+            }
             WRITING => {
                 let _ = writeln!(
                     stderr,
-                    "\ninterrupted while the definition is written: it is finished first"
+                    "\ninterrupted while the definition is written: it is finished first (once more ends at once)"
                 );
             }
-            WRITTEN => {}
+            WRITTEN => INTERRUPTED.store(true, Ordering::SeqCst),
             _ => {
                 let more = if WROTE.load(Ordering::SeqCst) {
                     " more"
@@ -70,9 +80,11 @@ pub(crate) fn critical(begins: bool) {
     MOMENT.store(if begins { WRITING } else { WRITTEN }, Ordering::SeqCst);
 }
 
-/// The next domain begins: from here a signal finds nothing half done again.
-pub(crate) fn next() {
+/// The next domain begins: from here a signal finds nothing half done again. `false` when one came
+/// meanwhile: then it does not begin.
+pub(crate) fn next() -> bool {
     MOMENT.store(READING, Ordering::SeqCst);
+    !INTERRUPTED.load(Ordering::SeqCst)
 }
 
 /// Refuses early where nobody could be asked.

@@ -268,10 +268,15 @@ pub(crate) fn must_start_anew(info: &DomainInfo, force: bool) -> anyhow::Result<
 
 /// How a running domain takes a new definition up.
 pub(crate) fn takes_effect(info: &DomainInfo) -> String {
-    if info.state.is_active() {
+    let name = &info.name;
+    if info.has_managed_save {
         format!(
-            "'{}' is {}: the change takes effect after a full power-off; a restart from inside the guest is not enough",
-            info.name, info.state
+            "the next start of '{name}' restores the saved machine with its old hardware; the change takes effect at the start after a power-off, or at once after: virsh managedsave-remove {name}"
+        )
+    } else if info.state.is_active() {
+        format!(
+            "'{name}' is {}: the change takes effect after a full power-off; a restart from inside the guest is not enough",
+            info.state
         )
     } else {
         "it takes effect when the domain is next started".to_owned()

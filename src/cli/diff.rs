@@ -9,7 +9,7 @@ use super::plan::{self, Job};
 use super::show;
 use super::source::Definition;
 use super::{Exit, World};
-use crate::document::qemu;
+use crate::document::{Document, escape_attribute, qemu};
 use crate::hypervisor::Mode;
 use crate::pipeline::{Plan, StepReport};
 use crate::report::diff::{DiffOptions, Labels, Marks, annotated, unified};
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &DiffArgs, world: &mut World<'_>) -> anyhow::Result<Exit
         let shown = definition.and_then(|definition| {
             let plan = job.plan(&definition, world)?;
             if args.qemu {
-                return command_line(&definition, &plan, world);
+                return command_line(args, &definition, &plan, world);
             }
             show(args, &job, &definition, &plan, world)
         });
@@ -126,6 +126,7 @@ fn by_pass(args: &DiffArgs, plan: &Plan, labels: &Labels, options: &DiffOptions)
 /// The command line libvirt would run before and after, one argument on each line: this is what shows
 /// that a `-cpu` argument hides `<cpu>`.
 fn command_line(
+    args: &DiffArgs,
     definition: &Definition,
     plan: &Plan,
     world: &mut World<'_>,
@@ -137,8 +138,13 @@ fn command_line(
             .with_context(|| format!("libvirt makes no command line of {which} definition"))?;
         Ok(one_on_each_line(&line))
     };
-    let before = native(&plan.before, "the present")?;
-    let after = native(&plan.after, "the new")?;
+    let (mut before, mut after) = (
+        native(&plan.before, "the present")?,
+        native(&plan.after, "the new")?,
+    );
+    if !args.show_secrets {
+        (before, after) = masked_arguments(&before, &after);
+    }
     let labels = Labels::domain(&definition.name, "QEMU command line");
     let options = DiffOptions {
         color: world.out.color,
@@ -150,6 +156,26 @@ fn command_line(
         .print(&unified(&before, &after, &labels, &options))?;
     show::summary(&definition.name, plan, &mut world.out);
     Ok(super::check::exit(plan))
+}
+
+/// Masks the lines of two command lines by the rules for `<qemu:arg>`, as which they would stand in a
+/// definition.
+fn masked_arguments(before: &str, after: &str) -> (String, String) {
+    let as_xml = |lines: &str| {
+        let arg = |line: &str| format!("<qemu:arg value='{}'/>\n", escape_attribute(line, '\''));
+        let args: String = lines.lines().map(arg).collect();
+        format!("<domain xmlns:qemu='{}'>{args}</domain>", qemu::NAMESPACE)
+    };
+    let lines = |xml: &str| -> String {
+        let Ok(document) = Document::parse(xml) else {
+            return String::new();
+        };
+        let args = document.root().children();
+        let values = args.filter_map(|arg| arg.attribute("value"));
+        values.map(|value| format!("{value}\n")).collect()
+    };
+    let masked = mask::mask_pair(&as_xml(before), &as_xml(after));
+    (lines(&masked.before), lines(&masked.after))
 }
 
 /// libvirt writes a shell command; here each option stands on a line of its own with its value.
@@ -196,6 +222,27 @@ fn shell_words(command: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_changed_secret_shows_as_changed_and_is_not_shown() {
+        let line = |password: &str| {
+            format!(
+                "-name it's\n-object secret,id=s,data={password}\n-spice port=1,password={password}\n"
+            )
+        };
+        let (before, after) = masked_arguments(&line("letmein42"), &line("letmein43"));
+        assert!(
+            before.starts_with("-name it's\n-object secret,id=s,data=*****"),
+            "{before}"
+        );
+        assert!(
+            !before.contains("letmein") && !after.contains("letmein"),
+            "{before}{after}"
+        );
+        assert_ne!(before, after);
+        let (before, after) = masked_arguments(&line("letmein42"), &line("letmein42"));
+        assert_eq!(before, after);
+    }
 
     #[test]
     fn a_command_line_is_split_as_the_shell_would() {

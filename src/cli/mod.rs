@@ -14,6 +14,7 @@ mod diff;
 mod errors;
 mod guided;
 mod host;
+mod import;
 mod in_place;
 mod list;
 mod output;

@@ -1,6 +1,7 @@
 //! From what was typed to a definition's text.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
@@ -33,6 +34,17 @@ pub enum SourceName {
     Domain(String),
     /// `--template`.
     Template,
+}
+
+impl fmt::Display for SourceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SourceName::Stdin => f.write_str("-"),
+            SourceName::File(path) => write!(f, "{}", path.display()),
+            SourceName::Domain(name) => f.write_str(name),
+            SourceName::Template => f.write_str("--template"),
+        }
+    }
 }
 
 impl FromStr for SourceName {

@@ -44,6 +44,15 @@ pub(crate) fn run(args: &UndoArgs, world: &mut World<'_>) -> anyhow::Result<Exit
     let Some(backup) = store.latest(Some(&uri), key)? else {
         return Err(no_backup(given, info.as_ref(), &uri, &store)?.into());
     };
+    // By the name it had when the backup was made, it is found by the UUID it still has.
+    let info = match info {
+        Some(info) => Some(info),
+        None => match connection.find(&backup.uuid) {
+            Ok(info) => Some(info),
+            Err(error) if error.is_no_domain() => None,
+            Err(error) => return Err(error.into()),
+        },
+    };
     match &info {
         Some(info) => must_be_stored(info)?,
         None => must_be_free(backup.name.as_deref(), &*connection)?,
@@ -116,11 +125,13 @@ fn put_back(
         uuid: info.map(|info| info.uuid.as_str()),
         before: &before,
         after: &after,
+        is_printed: true,
     };
     let means = Means {
         hypervisor: connection,
         reconnect: &reconnect,
         store,
+        patience: redefine::PATIENCE,
         verify: &|_| Vec::new(),
         critical: &confirm::critical,
     };

@@ -92,6 +92,10 @@ pub trait Hypervisor {
     /// Defines a domain, checked against libvirt's schema, and returns what libvirt made of it.
     fn define(&self, xml: &str) -> Result<DomainInfo, HypervisorError>;
 
+    /// Defines a domain as libvirt itself once printed it. Without the schema: that refuses domains
+    /// which were defined without it, and they must come back nevertheless.
+    fn define_again(&self, printed: &str) -> Result<DomainInfo, HypervisorError>;
+
     /// Removes an inactive domain's definition. Its NVRAM file, disks and snapshots are never
     /// touched: libvirt refuses where it would have to.
     fn undefine(&self, uuid: &str) -> Result<(), HypervisorError>;

@@ -1,13 +1,14 @@
 //! Redefining a domain so that it is either the old one or the new one, never something between,
 //! and so that the caller knows which.
 //!
-//! The order is the point: read again and compare (someone else may have changed the domain since the
-//! diff was shown), keep a backup that is on the disk, define, read back, verify, and put the backup
-//! back when libvirt stored something else than it was given. Knows nothing of passes or questions: what
+//! The order is the point: keep a backup that is on the disk, read again and compare (someone else may
+//! have changed the domain since the diff was shown; nothing slow comes between this and the define),
+//! define, read back, verify, and put the backup back when libvirt stored something else than it was
+//! given. Knows nothing of passes or questions: what
 //! has to hold in the stored definition is the caller's to say.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::backup::{BackupError, Store};
 use crate::document::Document;
@@ -23,6 +24,8 @@ pub struct Change<'a> {
     pub before: &'a str,
     /// The definition to store.
     pub after: &'a str,
+    /// libvirt itself printed it once, so it is taken as it is: see [`Hypervisor::define_again`].
+    pub is_printed: bool,
 }
 
 /// What a redefine needs besides the change.
@@ -35,9 +38,14 @@ pub struct Means<'a> {
     pub store: &'a Store,
     /// What does not hold in the definition libvirt stored, as clauses; empty when all does.
     pub verify: &'a dyn Fn(&str) -> Vec<String>,
+    /// How long a request of a lost connection may still arrive; [`PATIENCE`] for people.
+    pub patience: Duration,
     /// Called once there is no way back but the backup's: a signal must not stop the process now.
     pub critical: &'a dyn Fn(bool),
 }
+
+/// A request that was on its way when the connection broke arrives within this, or hardly ever.
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a redefine ended, when it did not fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,9 +85,33 @@ pub enum RedefineError {
     /// libvirt refused the new definition.
     #[error("libvirt refused the new definition; nothing was changed")]
     Refused(#[source] HypervisorError),
-    /// The connection was lost and the domain has its old definition.
-    #[error("the connection was lost; the domain still has its old definition")]
-    LostOld(#[source] HypervisorError),
+    /// The connection was lost, and the domain kept its old definition for a while.
+    #[error(
+        "the connection was lost, and {} s later the domain still had its old definition; a request that is still on its way may change it{}",
+        .after.as_secs(),
+        backup_at(.backup)
+    )]
+    LostOld {
+        /// How long it was looked at.
+        after: Duration,
+        /// The backup of the old definition.
+        backup: Option<PathBuf>,
+        /// What was lost.
+        #[source]
+        source: HypervisorError,
+    },
+    /// What libvirt stored is not right, and someone else has changed it since.
+    #[error(
+        "the stored definition is not right ({}), and someone else has changed the domain since, so the old one was not put back{}",
+        .problems.join("; "),
+        backup_at(.backup)
+    )]
+    Overtaken {
+        /// What did not hold.
+        problems: Vec<String>,
+        /// The backup of the old definition.
+        backup: Option<PathBuf>,
+    },
     /// The connection was lost, and nobody answers.
     #[error(
         "the connection was lost while the domain was redefined, and it is not known which definition it has{}",
@@ -125,16 +157,6 @@ pub fn redefine(change: &Change<'_>, means: &Means<'_>) -> Result<Redefined, Red
     let uri = hypervisor.uri().map_err(RedefineError::Before)?;
     // Two of us must not both find the domain unchanged and then overwrite each other.
     let _lock = means.store.lock()?;
-    if let Some(uuid) = change.uuid {
-        let now = hypervisor
-            .definition(uuid, Secrets::Included)
-            .map_err(RedefineError::Before)?;
-        if now != change.before {
-            return Ok(Redefined::Conflict { now });
-        }
-    } else if let Some(now) = new_since(change.after, hypervisor).map_err(RedefineError::Before)? {
-        return Ok(Redefined::Conflict { now });
-    }
     let mut backup = None;
     let mut closed = Vec::new();
     if let Some(uuid) = change.uuid {
@@ -144,15 +166,32 @@ pub fn redefine(change: &Change<'_>, means: &Means<'_>) -> Result<Redefined, Red
         backup = Some(written.backup.path);
         closed = written.closed;
     }
-    (means.critical)(true);
-    let ended = define_and_verify(change, means, backup.as_ref());
-    (means.critical)(false);
     // A backup of what is still there would only hide the one before it from `undo`.
     let without_use = |backup: &mut Option<PathBuf>| {
         if let Some(path) = backup.take() {
             let _ = std::fs::remove_file(path);
         }
     };
+    let now = match change.uuid {
+        Some(uuid) => hypervisor
+            .definition(uuid, Secrets::Included)
+            .map(|now| Some(now).filter(|now| now != change.before)),
+        None => new_since(change.after, hypervisor),
+    };
+    match now {
+        Ok(None) => {}
+        Ok(Some(now)) => {
+            without_use(&mut backup);
+            return Ok(Redefined::Conflict { now });
+        }
+        Err(error) => {
+            without_use(&mut backup);
+            return Err(RedefineError::Before(error));
+        }
+    }
+    (means.critical)(true);
+    let ended = define_and_verify(change, means, backup.as_ref());
+    (means.critical)(false);
     match ended {
         Ok(Stored::Right { uuid }) => Ok(Redefined::Applied {
             uuid,
@@ -172,12 +211,7 @@ pub fn redefine(change: &Change<'_>, means: &Means<'_>) -> Result<Redefined, Red
             without_use(&mut backup);
             Err(RedefineError::Refused(error))
         }
-        Err(Ended::Failed(error)) => {
-            if matches!(*error, RedefineError::LostOld(_)) {
-                without_use(&mut backup);
-            }
-            Err(*error)
-        }
+        Err(Ended::Failed(error)) => Err(*error),
     }
 }
 
@@ -241,7 +275,11 @@ fn define_and_verify(
         }))
     };
     let mut again = None;
-    let uuid = match means.hypervisor.define(change.after) {
+    let defined = match change.is_printed {
+        true => means.hypervisor.define_again(change.after),
+        false => means.hypervisor.define(change.after),
+    };
+    let uuid = match defined {
         Ok(info) => info.uuid,
         Err(error) if !error.is_connection_lost() => return Err(Ended::Refused(error)),
         Err(error) => {
@@ -252,11 +290,15 @@ fn define_and_verify(
             let Some(connection) = reconnected(means) else {
                 return Err(lost(error));
             };
-            match connection.definition(uuid, Secrets::Included) {
-                Ok(now) if now == change.before => {
-                    return Err(Ended::Failed(Box::new(RedefineError::LostOld(error))));
+            match changed_yet(&*connection, uuid, change.before, means.patience) {
+                Ok(false) => {
+                    return Err(Ended::Failed(Box::new(RedefineError::LostOld {
+                        after: means.patience,
+                        backup: backup.cloned(),
+                        source: error,
+                    })));
                 }
-                Ok(_) => again = Some(connection),
+                Ok(true) => again = Some(connection),
                 Err(error) => return Err(lost(error)),
             }
             uuid.to_owned()
@@ -286,8 +328,18 @@ fn define_and_verify(
     if problems.is_empty() {
         return Ok(Stored::Right { uuid });
     }
+    // What someone else made of it meanwhile is not ours to throw away.
+    if hypervisor
+        .definition(&uuid, Secrets::Included)
+        .is_ok_and(|now| now != stored)
+    {
+        return Err(Ended::Failed(Box::new(RedefineError::Overtaken {
+            problems,
+            backup: backup.cloned(),
+        })));
+    }
     let back = match change.uuid {
-        Some(_) => hypervisor.define(change.before).map(|_| ()),
+        Some(_) => hypervisor.define_again(change.before).map(|_| ()),
         None => hypervisor.undefine(&uuid),
     };
     match back {
@@ -303,6 +355,26 @@ fn define_and_verify(
             backup: backup.cloned(),
             source,
         }))),
+    }
+}
+
+/// Whether the domain has another definition than `before`, now or within `patience`: the daemon may
+/// still be at work on what was asked of it over the connection that is gone.
+fn changed_yet(
+    hypervisor: &dyn Hypervisor,
+    uuid: &str,
+    before: &str,
+    patience: Duration,
+) -> Result<bool, HypervisorError> {
+    let began = Instant::now();
+    loop {
+        if hypervisor.definition(uuid, Secrets::Included)? != before {
+            return Ok(true);
+        }
+        if began.elapsed() >= patience {
+            return Ok(false);
+        }
+        std::thread::sleep(Duration::from_millis(100).min(patience));
     }
 }
 

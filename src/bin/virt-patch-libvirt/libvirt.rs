@@ -209,13 +209,11 @@ impl Hypervisor for Connection {
     }
 
     fn define(&self, xml: &str) -> Result<DomainInfo, HypervisorError> {
-        let doing = || "define the domain".to_owned();
-        self.must_write(doing)?;
-        let domain = self
-            .connect
-            .define_domain_xml_flags(xml, sys::VIR_DOMAIN_DEFINE_VALIDATE)
-            .map_err(|e| translate(e, doing))?;
-        information(&domain)
+        self.define_with(xml, sys::VIR_DOMAIN_DEFINE_VALIDATE)
+    }
+
+    fn define_again(&self, printed: &str) -> Result<DomainInfo, HypervisorError> {
+        self.define_with(printed, 0)
     }
 
     fn undefine(&self, uuid: &str) -> Result<(), HypervisorError> {
@@ -283,6 +281,20 @@ impl Connection {
         flags: sys::virConnectListAllDomainsFlags,
     ) -> Result<HashSet<String>, HypervisorError> {
         self.list(flags)?.iter().map(uuid_of).collect()
+    }
+
+    fn define_with(
+        &self,
+        xml: &str,
+        flags: sys::virDomainDefineFlags,
+    ) -> Result<DomainInfo, HypervisorError> {
+        let doing = || "define the domain".to_owned();
+        self.must_write(doing)?;
+        let domain = self
+            .connect
+            .define_domain_xml_flags(xml, flags)
+            .map_err(|e| translate(e, doing))?;
+        information(&domain)
     }
 
     fn lookup(&self, uuid: &str) -> Result<Domain, HypervisorError> {

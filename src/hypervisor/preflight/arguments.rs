@@ -7,49 +7,58 @@ use super::tree::Tree;
 use crate::document::qemu;
 use crate::merge::options;
 
-/// Options whose very purpose is something on the host.
-const HOST_OPTIONS: [&str; 34] = [
-    "drive",
-    "blockdev",
-    "hda",
-    "hdb",
-    "hdc",
-    "hdd",
-    "fda",
-    "fdb",
-    "cdrom",
-    "sd",
-    "mtdblock",
-    "pflash",
-    "netdev",
-    "net",
-    "nic",
-    "chardev",
-    "serial",
-    "parallel",
-    "monitor",
-    "mon",
-    "qmp",
-    "fsdev",
-    "virtfs",
-    "vnc",
-    "spice",
-    "display",
-    "incoming",
-    "loadvm",
-    "pidfile",
-    "gdb",
-    "s",
-    "usbdevice",
-    "audiodev",
-    "audio",
+/// Options that make up the machine and do nothing on the host but read. Whatever is not here is left
+/// out: nearly every release of QEMU brings options, and some write files (`-debugcon file:…`,
+/// `-qtest-log`, `-readconfig` with a chardev, `-icount rr=record`).
+const HARMLESS_OPTIONS: [&str; 38] = [
+    "L",
+    "S",
+    "accel",
+    "action",
+    "bios",
+    "boot",
+    "cpu",
+    "device",
+    "enable-kvm",
+    "fw_cfg",
+    "global",
+    "icount",
+    "k",
+    "m",
+    "machine",
+    "mem-prealloc",
+    "msg",
+    "name",
+    "no-acpi",
+    "no-fd-bootchk",
+    "no-hpet",
+    "no-reboot",
+    "no-shutdown",
+    "no-user-config",
+    "nodefaults",
+    "numa",
+    "object",
+    "option-rom",
+    "overcommit",
+    "rtc",
+    "sandbox",
+    "set",
+    "smbios",
+    "smp",
+    "usb",
+    "uuid",
+    "vga",
+    "watchdog-action",
 ];
 
 /// Objects that need nothing of the host but processor time.
 const HARMLESS_OBJECTS: [&str; 4] = ["iothread", "rng-builtin", "rng-random", "throttle-group"];
 
 /// Devices that are something of the host.
-const HOST_DEVICES: [&str; 7] = [
+const HOST_DEVICES: [&str; 10] = [
+    "ccid-card-emulated",
+    "usb-mtp",
+    "virtio-input-host",
     "vfio-",
     "usb-host",
     "vhost-",
@@ -163,8 +172,10 @@ fn reaches_host(option: Option<&str>, value: &str, gone: &HashSet<String>) -> bo
                 .or_else(|| value.split(',').next().map(str::to_owned));
             kind.is_none_or(|kind| !HARMLESS_OBJECTS.contains(&kind.as_str()))
         }
-        "D" | "trace" | "d" | "dump-vmstate" => true,
-        other => HOST_OPTIONS.contains(&other),
+        // Recorded into a file, or replayed from one.
+        "icount" => options::get(value, "rr").is_some(),
+        "numa" => hangs_on(value, gone),
+        other => !HARMLESS_OPTIONS.contains(&other),
     }
 }
 
@@ -172,6 +183,7 @@ fn reaches_host(option: Option<&str>, value: &str, gone: &HashSet<String>) -> bo
 fn hangs_on(value: &str, gone: &HashSet<String>) -> bool {
     let backends = [
         "drive", "netdev", "chardev", "fsdev", "memdev", "mem", "rng", "evdev", "audiodev",
+        "tpmdev",
     ];
     let on = |key: &str| options::get(value, key).filter(|id| !id.is_empty());
     let bus = on("bus").and_then(|bus| bus.rsplit_once('.').map(|(device, _)| device.to_owned()));
@@ -204,5 +216,48 @@ fn emulated(option: &str, value: Option<String>) -> Option<(String, Option<Strin
             Some((option.to_owned(), Some(model.replace(",enforce", ""))))
         }
         _ => Some((option.to_owned(), value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_writes_on_the_host_or_is_not_known_stays_out() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        for (line, kept) in [
+            (
+                "-debugcon file:/var/log/ovmf.log -global isa-debugcon.iobase=0x402",
+                "-global isa-debugcon.iobase=0x402",
+            ),
+            ("-readconfig /etc/qemu.cfg -usb", "-usb"),
+            ("-qtest-log /a -qtest null", ""),
+            ("-icount 1,rr=record,rrfile=/a", ""),
+            ("-icount 1", "-icount 1"),
+            ("-mem-path /dev/hugepages -smp 2", "-smp 2"),
+            ("-qmp-pretty unix:/a", ""),
+            (
+                "-device virtio-input-host-pci,evdev=/dev/input/event1 -usb",
+                "-usb",
+            ),
+            (
+                "-tpmdev passthrough,id=t,path=/dev/tpm0 -device tpm-tis,tpmdev=t",
+                "",
+            ),
+            (
+                "-device tpm-tis,tpmdev=t -tpmdev passthrough,id=t,path=/dev/tpm0 -usb",
+                "-usb",
+            ),
+            ("-an-option-of-tomorrow x -usb", "-usb"),
+            (
+                "-device isa-applesmc,osk=x -smbios type=2 -cpu Penryn",
+                "-device isa-applesmc,osk=x -smbios type=2 -cpu Penryn",
+            ),
+        ] {
+            let (stays, goes) = sift(words(line), false);
+            assert_eq!(stays.join(" "), kept, "{line}");
+            assert_eq!(goes.is_empty(), line == kept, "{line}: {goes:?}");
+        }
     }
 }

@@ -649,6 +649,9 @@ impl Hypervisor for Fake {
     fn definition(&self, _: &str, _: Secrets) -> Result<String, HypervisorError> {
         unused()
     }
+    fn define_again(&self, _: &str) -> Result<DomainInfo, HypervisorError> {
+        unreachable!()
+    }
     fn define(&self, _: &str) -> Result<DomainInfo, HypervisorError> {
         unused()
     }
