@@ -221,12 +221,19 @@ fn once(text: &str, steps: &[Step], context: &Context<'_>) -> Result<Plan, PlanE
         return Err(error.into());
     }
     let problems = problems(&document);
+    let advice = guest::advice(&document);
     let mut reports: Vec<StepReport> = Vec::with_capacity(steps.len());
     let mut remaining = steps.iter();
     let mut new = run_until_change(&document, &mut remaining, context, &mut reports)?;
     drop(document);
+    let mut problems = problems;
     let mut after = None;
     while let Some(text) = new {
+        // Nobody reads the last text again; that it can be read is the merge engine's law.
+        if remaining.as_slice().is_empty() && advice.is_empty() {
+            after = Some(text);
+            break;
+        }
         let document = Document::parse_domain(&text).map_err(|source| PlanError::Broken {
             step: reports
                 .last()
@@ -234,6 +241,10 @@ fn once(text: &str, steps: &[Step], context: &Context<'_>) -> Result<Plan, PlanE
             source,
         })?;
         new = run_until_change(&document, &mut remaining, context, &mut reports)?;
+        if new.is_none() && guest::advice(&document).is_empty() {
+            // What was wrong and is not any more needs no advice.
+            problems.retain(|problem| !advice.contains(problem));
+        }
         drop(document);
         after = Some(text);
     }
@@ -336,7 +347,14 @@ fn run_patch(
         .lines()
         .next()
         .map(|line| line.trim_end_matches('.').to_owned());
-    Ok(match merge::merged_wanted(document, &patch, &wanted)? {
+    let merged = merge::merged_wanted(document, &patch, &wanted)?;
+    if let Some(reason) = merged
+        .as_deref()
+        .and_then(|after| contradiction(document, after))
+    {
+        return Ok(report(Verdict::Blocked, reason));
+    }
+    Ok(match merged {
         None => report(
             Verdict::Satisfied,
             "the definition says all of it".to_owned(),
@@ -350,6 +368,13 @@ fn run_patch(
             )
         },
     })
+}
+
+/// What the patch makes contradict each other, which was no contradiction before.
+fn contradiction(before: &Document<'_>, after: &str) -> Option<String> {
+    let after = Document::parse(after).ok()?;
+    let reason = guest::contradiction(&after)?;
+    guest::contradiction(before).is_none().then_some(reason)
 }
 
 /// A patch that is the dump of another domain changes what this one is called: libvirt then takes

@@ -353,7 +353,7 @@ fn a_daemon_killed_during_the_define(libvirt: &Daemon) {
         Some(2) => {
             assert_eq!(now, old, "{run:#?}");
             assert!(
-                run.stderr.contains("still has its old definition")
+                run.stderr.contains("still had its old definition")
                     || run.stderr.contains("nothing was changed"),
                 "{run:#?}"
             );

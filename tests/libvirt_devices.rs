@@ -23,6 +23,7 @@ fn main() -> ExitCode {
     daemon::main(tests![
         all_five_macs_with_their_disks_run,
         cores_that_macos_would_not_boot_with_run,
+        a_list_of_vcpus_grows_and_shrinks_as_libvirt_takes_it,
         a_pinned_machine_runs_where_it_was_put,
         disks_change_their_bus_and_back,
         usb_controllers_change_and_back,
@@ -155,6 +156,62 @@ fn cores_that_macos_would_not_boot_with_run(libvirt: &Daemon) {
         libvirt.virsh(["destroy", &name]);
         // A profile leaves it as it is.
         user.run(&["check", "--pass", "topology", &name]).exits(0);
+    }
+}
+
+/// Every way to write `<vcpus>` that libvirt takes, with more and with fewer vCPUs.
+fn a_list_of_vcpus_grows_and_shrinks_as_libvirt_takes_it(libvirt: &Daemon) {
+    let user = User::new();
+    // For each vCPU that is listed: its ID, whether it is on, whether it can be plugged.
+    type Vcpu = (u32, &'static str, &'static str);
+    let lists: [(&str, &[Vcpu]); 6] = [
+        (
+            "2",
+            &[
+                (0, "yes", "no"),
+                (1, "yes", "yes"),
+                (2, "no", "yes"),
+                (3, "no", "yes"),
+            ],
+        ),
+        (
+            "4",
+            &[
+                (0, "yes", "no"),
+                (1, "yes", "no"),
+                (2, "yes", "no"),
+                (3, "yes", "no"),
+            ],
+        ),
+        (
+            "3",
+            &[(0, "yes", "no"), (1, "yes", "no"), (2, "yes", "yes")],
+        ),
+        ("2", &[(0, "yes", "no"), (1, "yes", "no")]),
+        (
+            "2",
+            &[
+                (0, "yes", "no"),
+                (1, "no", "yes"),
+                (2, "yes", "yes"),
+                (3, "no", "yes"),
+            ],
+        ),
+        ("1", &[(0, "yes", "no")]),
+    ];
+    for (index, (current, list)) in lists.into_iter().enumerate() {
+        let name = format!("vcpus-{index}");
+        let vcpu = |(id, on, plug): &Vcpu| {
+            format!("<vcpu id='{id}' enabled='{on}' hotpluggable='{plug}'/>")
+        };
+        let list: String = list.iter().map(vcpu).collect();
+        libvirt.define(&format!(
+            "<domain type='qemu'><name>{name}</name><memory unit='MiB'>64</memory><vcpu current='{current}'>4</vcpu><vcpus>{list}</vcpus><os><type arch='x86_64' machine='q35'>hvm</type></os><features><acpi/></features></domain>"
+        ));
+        for count in ["8", "2", "16"] {
+            apply(&user, &name, &["--pass", "topology", "--vcpus", count]);
+        }
+        libvirt.virsh(["undefine", &name]);
     }
 }
 

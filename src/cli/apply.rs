@@ -36,17 +36,18 @@ pub(crate) fn run_asking(
     world: &mut World<'_>,
     ask: Asks<'_>,
 ) -> anyhow::Result<Exit> {
-    if args.run.profile.is_none() && args.run.pass.is_none() && args.run.patch.is_empty() {
+    let job = Job::explicit(&args.run)?;
+    // `--pass ''` is a choice too: a file may be imported as it is.
+    if job.is_empty() && args.run.profile.is_none() && args.run.pass.is_none() {
         return Err(Advice::new(
             "apply has no default profile: redefining asks for an explicit choice",
-            "say what to apply, for example -p macpro7,1, --pass topology or --patch FILE",
+            "say what to apply, for example -p macpro7,1, --pass topology, --patch FILE or --memory 8GiB",
         )
         .into());
     }
     if !args.dry_run {
         confirm::can_ask(args.yes, "apply")?;
     }
-    let job = Job::new(&args.run)?;
     let mut worst = Exit::Done;
     let names = args.sources.names()?;
     if names.contains(&SourceName::Stdin) && !args.yes && !args.dry_run {

@@ -117,6 +117,14 @@ fn asked_for(args: &RunArgs) -> Vec<&'static Pass> {
     let options = [
         ("memory.size", args.memory.is_some()),
         ("disk.paths", !args.disk.is_empty()),
+        ("topology.vcpus", args.vcpus.is_some()),
+        ("cpu-override.model", args.cpu_model.is_some()),
+        ("firmware.loader", args.loader.is_some()),
+        ("firmware.nvram-template", args.nvram_template.is_some()),
+        (
+            "applesmc.osk",
+            args.osk.is_some() || args.osk_file.is_some(),
+        ),
     ];
     let given = args
         .set

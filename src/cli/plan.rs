@@ -47,11 +47,28 @@ enum HostName {
 }
 
 impl Job {
+    /// What the options say; the default profile where they name none.
     pub(crate) fn new(args: &RunArgs) -> anyhow::Result<Job> {
-        let library = Library::standard();
         let given = args.profile.as_deref().unwrap_or(profile::DEFAULT);
+        let library = Library::standard();
         let profile = choice::profile(given, &library)?;
-        let mut patches = choice::patches(args, &profile, &library)?;
+        Job::of(args, profile, &library)
+    }
+
+    /// What the options say and nothing else, for what is written into a domain.
+    pub(crate) fn explicit(args: &RunArgs) -> anyhow::Result<Job> {
+        match args.profile {
+            Some(_) => Job::new(args),
+            None => {
+                let mut none = Profile::default();
+                none.name.push_str("none");
+                Job::of(args, none, &Library::standard())
+            }
+        }
+    }
+
+    fn of(args: &RunArgs, profile: Profile, library: &Library) -> anyhow::Result<Job> {
+        let mut patches = choice::patches(args, &profile, library)?;
         let settings = settings(args, &profile, &mut patches)?;
         Ok(Job {
             host: HostName::parse(args.host.as_deref())?,
@@ -61,6 +78,11 @@ impl Job {
             settings,
             named: args.name.is_some(),
         })
+    }
+
+    /// Nothing was asked for.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.template_steps.is_empty()
     }
 
     pub(crate) fn steps(&self, definition: &Definition) -> &[Step] {

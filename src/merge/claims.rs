@@ -37,7 +37,15 @@ impl<'m> Claims<'m> {
         gone: &[Node<'m, 'm>],
         alike: impl Fn(usize) -> bool,
     ) -> Self {
+        let which: Vec<usize> = which.collect();
+        if let ([index], []) = (which.as_slice(), gone)
+            && let Some(child) = wanted.children.get(*index)
+        {
+            let found = HashMap::from([(*index, children.find(child))]);
+            return Claims { found };
+        }
         let mut waiting: Vec<Claimant<'_>> = which
+            .into_iter()
             .filter_map(|index| {
                 let child = wanted.children.get(index)?;
                 let signature = keys::signature(&wanted.name, child);
@@ -111,6 +119,9 @@ pub(super) fn goes(wanted: &Element) -> bool {
 /// The children of a patch's element that nothing but their order tells apart, one of which at
 /// least stays: of these the second means the second of the document, also where the first goes.
 pub(super) fn alike(wanted: &Element) -> HashSet<usize> {
+    if wanted.children.len() < 2 {
+        return HashSet::new();
+    }
     let mut names: HashMap<&str, usize> = HashMap::new();
     for child in &wanted.children {
         *names.entry(&child.name).or_default() += 1;

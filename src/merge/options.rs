@@ -35,10 +35,11 @@ impl Identity {
                 option: option.clone(),
                 name,
                 id,
-                stands_for: STANDS_FOR
-                    .iter()
-                    .filter_map(|key| Some((*key, get(value, key)?)))
-                    .collect(),
+                stands_for: match (option.as_str(), json(value)) {
+                    ("device", Some(object)) => stands_for(|key| text_of(&object, key)),
+                    ("device", None) => stands_for(|key| list.get(key)),
+                    _ => Vec::new(),
+                },
             },
             None => Identity::Literal(option.clone(), value.to_owned()),
         };
@@ -83,10 +84,15 @@ impl Identity {
     /// Whether an option of the domain is the one meant. A patch that names no id means the
     /// device whatever its id is.
     pub fn matches(&self, option: &str, value: &str) -> bool {
-        match (self, Identity::of(option, value)) {
-            (Identity::Single(this), Identity::Single(other)) => *this == other,
+        self.means(&Identity::of(option, value))
+    }
+
+    /// As [`Identity::matches`], for one that is known already.
+    pub fn means(&self, there: &Identity) -> bool {
+        match (self, there) {
+            (Identity::Single(this), Identity::Single(other)) => this == other,
             (Identity::Literal(option, value), Identity::Literal(other, its)) => {
-                *option == other && *value == its
+                option == other && value == its
             }
             (
                 Identity::Thing {
@@ -105,9 +111,9 @@ impl Identity {
                 let differs = |(key, value): &(&str, String)| {
                     its.iter().any(|(other, its)| other == key && its != value)
                 };
-                *option == other
-                    && *name == its_name
-                    && (id.is_none() || *id == its_id)
+                option == other
+                    && name == its_name
+                    && (id.is_none() || id == its_id)
                     && !stands_for.iter().any(differs)
             }
             _ => false,
@@ -139,6 +145,11 @@ const STANDS_FOR: &[&str] = &[
     "vendorid",
     "productid",
 ];
+
+fn stands_for(get: impl Fn(&str) -> Option<String>) -> Vec<(&'static str, String)> {
+    let named = STANDS_FOR.iter();
+    named.filter_map(|key| Some((*key, get(key)?))).collect()
+}
 
 /// Another spelling of the same option → the usual one.
 pub fn canonical(option: &str) -> &str {

@@ -26,9 +26,9 @@ impl Wanted<'_> {
         self.identity.is_single() || options::canonical(self.option) == "global"
     }
 
-    fn is(&self, group: &Group<'_, '_>) -> bool {
+    fn is(&self, group: &Group<'_, '_>, its: &Identity) -> bool {
         match self.value {
-            Some(_) => self.identity.matches(group.option, group.value()),
+            Some(_) => self.identity.means(its),
             None => options::canonical(group.option) == options::canonical(self.option),
         }
     }
@@ -204,12 +204,14 @@ fn claimed<'p, 'w, 'h, 'm>(
         .collect();
     let mut order: Vec<usize> = (0..kept.len()).collect();
     order.sort_by_key(|&index| kept[index].identity.names_no_id());
+    let identity = |group: &Group<'_, '_>| Identity::of(group.option, group.value());
+    let identities: Vec<Identity> = have.iter().map(identity).collect();
     let mut taken: Vec<usize> = Vec::new();
     let mut found: Vec<Vec<&Group<'_, '_>>> = kept.iter().map(|_| Vec::new()).collect();
     for index in order {
         let one = kept[index];
         let mut same: Vec<usize> = (0..have.len())
-            .filter(|at| one.is(&have[*at]) && !taken.contains(at))
+            .filter(|at| one.is(&have[*at], &identities[*at]) && !taken.contains(at))
             .collect();
         if let Some(value) = one.value.filter(|_| !one.is_single()) {
             let says = |at: &usize| options::says(one.option, have[*at].value(), value);

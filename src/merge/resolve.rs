@@ -1,6 +1,6 @@
 //! From a patch's text to what it asks for: directives, conditions, placeholders, fragments.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 
 use roxmltree::{Attribute as TreeAttribute, Node};
@@ -10,7 +10,7 @@ use super::error::MergeError;
 use super::patch::{Attribute, DIRECTIVES, Element, Op, Patch, Wanted};
 use super::source::{self, Source};
 use super::{keys, places};
-use crate::document::{DocumentError, qemu};
+use crate::document::{Document, DocumentError, qemu};
 use crate::text;
 
 /// A placeholder of a patch's own: `<patch:value name="tag" default="share">what for</patch:value>`.
@@ -26,8 +26,8 @@ pub struct Declared {
 
 /// See [`Patch::resolve`].
 pub(super) fn resolve(patch: &Patch) -> Result<Wanted, MergeError> {
-    let source = Source::new(&patch.text);
-    let document = source.parse().map_err(|error| malformed(patch, error))?;
+    let (whole, wrapped) = (Source::whole(&patch.text), OnceCell::new());
+    let (source, document) = read(patch, whole.as_ref(), &wrapped)?;
     let mut resolver = Resolver {
         patch,
         shift: source.shift,
@@ -68,10 +68,24 @@ pub(super) fn resolve(patch: &Patch) -> Result<Wanted, MergeError> {
     })
 }
 
+/// The text as it is, or else in an element of ours; with its tree.
+fn read<'s, 'p>(
+    patch: &'p Patch,
+    whole: Option<&'s Source<'p>>,
+    wrapped: &'s OnceCell<Source<'p>>,
+) -> Result<(&'s Source<'p>, Document<'s>), MergeError> {
+    if let Some((whole, document)) = whole.and_then(|whole| Some((whole, whole.parse_whole()?))) {
+        return Ok((whole, document));
+    }
+    let source = wrapped.get_or_init(|| Source::wrapped(&patch.text));
+    let document = source.parse().map_err(|error| malformed(patch, error))?;
+    Ok((source, document))
+}
+
 /// See [`Patch::declared`].
 pub(super) fn declared(patch: &Patch) -> Result<Vec<Declared>, MergeError> {
-    let source = Source::new(&patch.text);
-    let document = source.parse().map_err(|error| malformed(patch, error))?;
+    let (whole, wrapped) = (Source::whole(&patch.text), OnceCell::new());
+    let (source, document) = read(patch, whole.as_ref(), &wrapped)?;
     let resolver = Resolver {
         patch,
         shift: source.shift,
@@ -545,6 +559,9 @@ impl Resolver<'_> {
 impl Resolver<'_> {
     /// Refuses what says two things of one element: which of them counts nobody could tell.
     fn contradictions(&self, element: &Element) -> Result<(), MergeError> {
+        if let [child] = element.children.as_slice() {
+            return self.contradictions(child);
+        }
         let mut texts: HashMap<&str, &Element> = HashMap::new();
         let mut keys: HashMap<(&str, String), &Element> = HashMap::new();
         for child in element

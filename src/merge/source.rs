@@ -21,18 +21,20 @@ pub(super) struct Source<'p> {
 }
 
 impl<'p> Source<'p> {
-    /// A text that has a `<domain>` as root is taken as it is; anything else is put into an element
-    /// that declares the prefixes snippets use without declaring them.
-    pub(super) fn new(original: &'p str) -> Source<'p> {
+    /// A text that has a `<domain>` as root, taken as it is.
+    pub(super) fn whole(original: &'p str) -> Option<Source<'p>> {
         let text = without_dots_in_tags(original);
-        let is_domain = first_element(&text) == Some("domain");
-        if is_domain && Document::parse(&text).is_ok() {
-            return Source {
-                original,
-                text,
-                shift: 0,
-            };
-        }
+        (first_element(&text) == Some("domain")).then_some(Source {
+            original,
+            text,
+            shift: 0,
+        })
+    }
+
+    /// Anything else, put into an element that declares the prefixes snippets use without declaring
+    /// them.
+    pub(super) fn wrapped(original: &'p str) -> Source<'p> {
+        let text = without_dots_in_tags(original);
         let start = format!(
             "<{WRAPPER} xmlns:qemu='{}' xmlns:patch='{DIRECTIVES}'>",
             qemu::NAMESPACE
@@ -43,6 +45,11 @@ impl<'p> Source<'p> {
             shift: start.len(),
             text: Cow::Owned(format!("{start}{body}</{WRAPPER}>")),
         }
+    }
+
+    /// The tree of a whole `<domain>`, where it is one and can be parsed without help.
+    pub(super) fn parse_whole(&self) -> Option<Document<'_>> {
+        Document::parse(&self.text).ok()
     }
 
     /// The tree. Its root is the `<domain>`, or an element around whatever stands in the text.
@@ -119,7 +126,7 @@ impl<'p> Source<'p> {
 /// What is left of a text when the dots that stand for "and so on" are taken out: `...`, `…` and
 /// either of them in brackets. Nothing else may stand between elements.
 pub(super) fn without_dots(text: &str) -> Cow<'_, str> {
-    if !text.contains("...") && !text.contains('…') {
+    if !has_dots(text) {
         return Cow::Borrowed(text);
     }
     let kept: Vec<&str> = text
@@ -130,6 +137,12 @@ pub(super) fn without_dots(text: &str) -> Cow<'_, str> {
         true => Cow::Borrowed(""),
         false => Cow::Borrowed(text),
     }
+}
+
+fn has_dots(text: &str) -> bool {
+    // The first byte of either, of which most patches have none.
+    memchr::memchr2(b'.', 0xe2, text.as_bytes()).is_some()
+        && (text.contains("...") || text.contains('…'))
 }
 
 /// `...`, `…`, `[...]`, `(…)`.
@@ -147,7 +160,7 @@ pub(crate) fn is_dots(word: &str) -> bool {
 
 /// `<disk type='file' ...>` with spaces for the dots.
 fn without_dots_in_tags(text: &str) -> Cow<'_, str> {
-    if !text.contains("...") && !text.contains('…') {
+    if !has_dots(text) {
         return Cow::Borrowed(text);
     }
     let mut out = text.to_owned();
@@ -182,44 +195,47 @@ fn without_dots_in_tags(text: &str) -> Cow<'_, str> {
 }
 
 /// The start tags of a text that need not be well-formed.
-fn tags(text: &str) -> Vec<std::ops::Range<usize>> {
-    let mut tags = Vec::new();
+fn tags(text: &str) -> impl Iterator<Item = std::ops::Range<usize>> {
     let mut at = 0;
-    while let Some(open) = text.get(at..).and_then(|rest| rest.find('<')) {
-        let start = at + open;
-        let rest = text.get(start..).unwrap_or_default();
-        let skipped = [("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>")]
-            .into_iter()
-            .find(|(begin, _)| rest.starts_with(begin));
-        if let Some((_, end)) = skipped {
-            at = start + rest.find(end).map_or(rest.len(), |found| found + end.len());
-            continue;
+    std::iter::from_fn(move || {
+        while let Some(open) = text.get(at..).and_then(|rest| rest.find('<')) {
+            let start = at + open;
+            let rest = text.get(start..).unwrap_or_default();
+            let skipped = [("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>")]
+                .into_iter()
+                .find(|(begin, _)| rest.starts_with(begin));
+            if let Some((_, end)) = skipped {
+                at = start + rest.find(end).map_or(rest.len(), |found| found + end.len());
+                continue;
+            }
+            at = start + length_of_tag(rest);
+            return Some(start..at);
         }
-        let mut quote = None;
-        let length = rest
-            .char_indices()
-            .find(|(_, c)| match quote {
-                None if matches!(c, '\'' | '"') => {
-                    quote = Some(*c);
-                    false
-                }
-                Some(open) if open == *c => {
-                    quote = None;
-                    false
-                }
-                None => *c == '>',
-                Some(_) => false,
-            })
-            .map_or(rest.len(), |(end, _)| end + 1);
-        tags.push(start..start + length);
-        at = start + length;
-    }
-    tags
+        None
+    })
+}
+
+/// The bytes up to and with the `>` that is in no quotes.
+fn length_of_tag(text: &str) -> usize {
+    let mut quote = None;
+    let end = text.char_indices().find(|(_, c)| match quote {
+        None if matches!(c, '\'' | '"') => {
+            quote = Some(*c);
+            false
+        }
+        Some(open) if open == *c => {
+            quote = None;
+            false
+        }
+        None => *c == '>',
+        Some(_) => false,
+    });
+    end.map_or(text.len(), |(end, _)| end + 1)
 }
 
 /// The name of the first element.
 fn first_element(text: &str) -> Option<&str> {
-    let tag = tags(text).into_iter().next()?;
+    let tag = tags(text).next()?;
     let name = text.get(tag)?.strip_prefix('<')?;
     name.split(|c: char| c.is_whitespace() || matches!(c, '/' | '>'))
         .next()

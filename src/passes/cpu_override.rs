@@ -142,26 +142,35 @@ fn as_argument(
     .into()
 }
 
-/// What a `-cpu` argument puts out of force in `<cpu>`.
+/// What a `-cpu` argument puts out of force in `<cpu>`. The native style keeps features in force; mode,
+/// model and cache are those of another processor there as well.
 fn hidden(document: &Document<'_>) -> Option<String> {
     let cpu = document.find(&["cpu"])?;
     let mut lost = Vec::new();
     if let Some(mode) = cpu.attribute("mode") {
         lost.push(format!("mode='{mode}'"));
     }
-    for name in ["model", "cache", "maxphysaddr"] {
+    for name in ["model", "cache"] {
         lost.extend(children(cpu, name).map(|_| format!("<{name}>")));
     }
-    lost.extend(
-        children(cpu, "feature")
-            .filter_map(|feature| feature.attribute("name"))
-            // The argument carries topoext itself.
-            .filter(|name| *name != "topoext")
-            .map(|name| format!("the feature {name}")),
-    );
+    let mut kept: Vec<String> = children(cpu, "feature")
+        .filter_map(|feature| feature.attribute("name"))
+        // The argument carries topoext itself.
+        .filter(|name| *name != "topoext")
+        .map(|name| format!("the feature {name}"))
+        .collect();
+    kept.extend(children(cpu, "maxphysaddr").map(|_| "<maxphysaddr>".to_owned()));
+    let way_out = match kept.as_slice() {
+        [] => String::new(),
+        kept => format!(
+            "; --set cpu-override.style=native keeps {} in force",
+            text::list(kept)
+        ),
+    };
+    lost.extend(kept);
     (!lost.is_empty()).then(|| {
         format!(
-            "this -cpu hides what <cpu> says apart from the topology: {}; --set cpu-override.style=native keeps it in force",
+            "this -cpu hides what <cpu> says apart from the topology: {}{way_out}",
             text::list(&lost)
         )
     })

@@ -149,8 +149,25 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     let choice = match choose(&os, &builds, context) {
         Ok(Some(choice)) => choice,
         Ok(None) => {
-            let satisfied = "firmware='efi' without Secure Boot: libvirt chooses at each start";
-            return Ensure::new(Patch::new("firmware", "<domain/>"), "", satisfied).into();
+            let satisfied = "firmware='efi' without Secure Boot: libvirt chooses the build";
+            // The one it will hardly not choose; the nvram file has to fit that one as well.
+            let probable = best(&builds, context, None, "").ok().map(|choice| Choice {
+                reason: String::new(),
+                ..choice
+            });
+            let nvram = match probable {
+                Some(choice) => nvram::follow(document, &os, &builds, &choice),
+                None => Ok(None),
+            };
+            let patch = Patch::new("firmware", "<domain/>");
+            return match nvram {
+                Err(reason) => Outcome::blocked(reason),
+                Ok(None) => Ensure::new(patch, "", satisfied).into(),
+                Ok(Some(nvram)) => {
+                    let patch = with_nvram(patch, &os, &nvram.path);
+                    Ensure::new(patch, nvram.reason, satisfied).into()
+                }
+            };
         }
         Err(Blocked { reason, notes }) => return Outcome::Blocked { reason, notes },
     };

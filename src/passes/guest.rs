@@ -177,16 +177,32 @@ pub fn sharing<'a>(document: &'a Document<'_>) -> Option<Node<'a, 'a>> {
     children(numa, "cell").next().filter(|_| all)
 }
 
+/// The file systems of the host that QEMU shares by virtiofs.
+pub fn virtiofs<'a>(document: &'a Document<'_>) -> impl Iterator<Item = Node<'a, 'a>> {
+    document.devices("filesystem").filter(|filesystem| {
+        child(*filesystem, "driver").and_then(|driver| driver.attribute("type")) == Some("virtiofs")
+    })
+}
+
 /// What libvirt refuses or QEMU does not start with although each part of it is right.
 pub fn advice(document: &Document<'_>) -> Vec<Problem> {
-    let virtiofs = document.devices("filesystem").filter(|filesystem| {
-        child(*filesystem, "driver").and_then(|driver| driver.attribute("type")) == Some("virtiofs")
-    });
-    let alone = virtiofs.filter(|_| sharing(document).is_none());
+    let alone = virtiofs(document).filter(|_| sharing(document).is_none());
     alone
         .map(|filesystem| Problem {
             position: document.position(filesystem.range().start),
             message: "virtiofs needs shared memory, which the domain does not have; --set memory-backing.shared=yes adds it".to_owned(),
         })
         .collect()
+}
+
+/// Why two things that a definition says contradict each other, when they do.
+pub fn contradiction(document: &Document<'_>) -> Option<String> {
+    let unmerged = document.find(&["memoryBacking", "nosharepages"])?;
+    let shared = sharing(document)?;
+    let line = |node: Node<'_, '_>| document.position(node.range().start).line;
+    Some(format!(
+        "<nosharepages/> (line {}) and shared memory (line {}) would stand side by side, and the host never merges shared pages: who writes both meant one of them; --skip memory-backing, or take <nosharepages/> out first",
+        line(unmerged),
+        line(shared)
+    ))
 }

@@ -1,7 +1,7 @@
 //! Keep the guest's memory pages its own, or share them with virtiofs.
 //!
-//! **Ensures** `<nosharepages/>`; with `memory-backing.shared=yes` shared memory from memfd
-//! instead, which virtiofs needs.
+//! **Ensures** `<nosharepages/>`; shared memory from memfd instead where the domain has a virtiofs
+//! filesystem, which needs it, or with `memory-backing.shared=yes`.
 //! **Why.** The host's page merging (KSM) costs processor time, and lets one guest measure what
 //! another has in memory. It never touches shared memory, so `<nosharepages/>` beside that says
 //! nothing; who writes both meant one of them.
@@ -53,7 +53,10 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     if let Some(reason) = guest::not_ours(document) {
         return Outcome::NotApplicable(reason);
     }
-    let shared = context.settings.get("memory-backing.shared") == Some("yes");
+    let shared = match context.settings.get("memory-backing.shared") {
+        Some(asked) => asked == "yes",
+        None => guest::virtiofs(document).next().is_some(),
+    };
     match conflict(document, shared) {
         Some(reason) => Outcome::blocked(reason),
         None if shared => Ensure::new(
@@ -105,7 +108,13 @@ fn conflict(document: &Document<'_>, shared: bool) -> Option<String> {
             line(private)
         ));
     }
-    let has = guest::sharing(document)?;
+    let has = guest::sharing(document).or_else(|| guest::virtiofs(document).next())?;
+    if guest::sharing(document).is_none() {
+        return Some(format!(
+            "the virtiofs filesystem in line {} needs shared memory, of which the host merges no pages anyway; leave memory-backing.shared=no out",
+            line(has)
+        ));
+    }
     Some(format!(
         "the guest's memory is shared (line {}), and the host merges no shared pages anyway; --skip memory-backing, or --set memory-backing.shared=yes for shared memory",
         line(has)

@@ -99,7 +99,7 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
             );
         }
         (None, _, Some(host)) if context.template => (largest(host), own_threads(host)),
-        (None, _, Some(host)) => closest(present, host, topology.is_some()),
+        (None, _, Some(host)) => closest(present, host, topology),
     };
     let threads = threads_per_core(count, topology, valid, context);
     if let Some(threads) = valid
@@ -112,14 +112,24 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     }
     // Only what is enabled needs a thread of the host.
     let busy = enabled.unwrap_or(count);
-    change(
-        document,
-        present,
-        count,
-        threads,
-        why,
-        host.filter(|host| busy > *host),
-    )
+    let mut notes = Vec::new();
+    let asked = enabled.is_some() || settings.get("topology.vcpus").is_some();
+    // An odd count would not fill cores of two threads.
+    let whole = present.is_multiple_of(2) && (3..XNU_MAX).contains(&present);
+    if !asked && !context.template && whole && !present.is_power_of_two() {
+        notes.push(format!(
+            "all {present} stay with --set fake-core-count.vcpus={present}, which enables {present} vCPUs of {}",
+            present.next_power_of_two()
+        ));
+    }
+    if let Some(host) = host.filter(|host| busy > *host) {
+        notes.push(format!(
+            "the host has {}; {count} vCPUs will share {}",
+            threads_of(host),
+            if host == 1 { "it" } else { "them" },
+        ));
+    }
+    change(document, present, count, threads, why, notes)
 }
 
 /// The patch for this topology, without what enables single vCPUs (`current`, `<vcpus>`).
@@ -162,7 +172,7 @@ fn largest(host: u32) -> u32 {
     1 << carried(host).ilog2()
 }
 
-fn closest(present: u32, host: u32, has_topology: bool) -> (u32, String) {
+fn closest(present: u32, host: u32, topology: Option<Node<'_, '_>>) -> (u32, String) {
     let nearest = |limit: u32| {
         (1..=XNU_MAX.ilog2())
             .map(|bit| 1u32 << bit)
@@ -184,12 +194,24 @@ fn closest(present: u32, host: u32, has_topology: bool) -> (u32, String) {
         own_threads(host)
     } else if best > present {
         "a guest gets at least 2".to_owned()
-    } else if has_topology {
+    } else if let Some(product) = topology
+        .and_then(bootable_product)
+        .filter(|product| *product != present)
+    {
+        format!("the topology has {product} vCPUs, and <vcpu> says {present}")
+    } else if topology.is_some() {
         "macOS boots on one socket and one die, with a power of two of cores".to_owned()
     } else {
         "without a topology every vCPU is a socket of its own; macOS boots on one".to_owned()
     };
     (best, why)
+}
+
+/// The vCPUs of a topology that macOS would boot with, whatever `<vcpu>` says.
+fn bootable_product(topology: Node<'_, '_>) -> Option<u32> {
+    let number = |name: &str| topology.attribute(name)?.parse::<u32>().ok();
+    let product = number("cores")?.checked_mul(number("threads")?)?;
+    valid_threads(topology, product).map(|_| product)
 }
 
 fn own_threads(host: u32) -> String {
@@ -291,7 +313,7 @@ fn change(
     count: u32,
     threads: u32,
     why: String,
-    overcommitted: Option<u32>,
+    mut notes: Vec<String>,
 ) -> Outcome {
     let built = patch(document, present, count, threads).and_then(|mut patch| {
         let current = follow_vcpus(document, &mut patch, present, count)?;
@@ -301,14 +323,6 @@ fn change(
         Ok(patch) => patch,
         Err(reason) => return Outcome::blocked(reason),
     };
-    let mut notes = Vec::new();
-    if let Some(host) = overcommitted {
-        notes.push(format!(
-            "the host has {}; {count} vCPUs will share {}",
-            threads_of(host),
-            if host == 1 { "it" } else { "them" },
-        ));
-    }
     if count > present && beyond(document, "vcpupin", "vcpu", 0).next().is_some() {
         notes.push(format!("the vCPUs {present} to {} have no pin", count - 1));
     }
@@ -370,6 +384,12 @@ fn follow_vcpus(
             "<vcpus> orders its vCPUs by hand, and libvirt refuses to start with an order beyond {count}; change it first"
         ));
     }
+    // libvirt starts the vCPUs that cannot be unplugged first, and refuses one of them behind one that
+    // can (measured); what a short list leaves out is off, and can be plugged.
+    let hotpluggable = entries.iter().filter(stays).any(|entry| {
+        entry.attribute("hotpluggable") == Some("yes") || entry.attribute("enabled") == Some("no")
+    }) || entries.iter().filter(stays).count()
+        < usize::try_from(present.min(count)).unwrap_or(0);
     let enabled = entries
         .iter()
         .filter(stays)
@@ -387,7 +407,7 @@ fn follow_vcpus(
         let attributes = [
             ("id", id.as_str()),
             ("enabled", "yes"),
-            ("hotpluggable", "no"),
+            ("hotpluggable", if hotpluggable { "yes" } else { "no" }),
         ];
         patch.add(&["vcpus"], Op::Merge, element("vcpu", &attributes));
     }

@@ -141,6 +141,11 @@ pub const NAMES: &[Name] = &[
             Some(mode.unwrap_or("custom").to_owned())
         },
     },
+    Name {
+        name: "guest.memory.shared",
+        about: "yes where the guest's memory is shared with other processes, else no",
+        value: |document, _| Some(yes_or_no(guest::sharing(document).is_some())),
+    },
 ];
 
 /// The facts for patches of one definition.
@@ -271,6 +276,7 @@ mod tests {
             ("guest.firmware", "efi"),
             ("guest.vcpus", "4"),
             ("guest.cpu.mode", "custom"),
+            ("guest.memory.shared", "no"),
         ] {
             assert_eq!(known[name], Fact::Is(value.to_owned()), "{name}");
         }

@@ -173,6 +173,11 @@ impl Library {
             match read(kind, &path) {
                 Err(LibraryError::Read { source, .. })
                     if source.kind() == io::ErrorKind::NotFound => {}
+                // The directory of somebody else, as a daemon's HOME often is: nothing is said to be
+                // in there. A file that can be seen and not read is an error.
+                Err(LibraryError::Read { source, .. })
+                    if source.kind() == io::ErrorKind::PermissionDenied
+                        && fs::symlink_metadata(&path).is_err() => {}
                 other => return other,
             }
         }
@@ -292,6 +297,8 @@ fn files(kind: Kind, directory: &Path) -> Result<Vec<PathBuf>, LibraryError> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        // See `Library::find`.
+        Err(_) if fs::symlink_metadata(directory).is_err() => return Ok(Vec::new()),
         Err(source) => return Err(error(source)),
     };
     let mut files = Vec::new();

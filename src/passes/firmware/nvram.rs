@@ -67,6 +67,18 @@ pub(super) fn follow(
             return Ok(None);
         }
     }
+    if let Some(size) = file
+        .filter(|file| file.format != Some(ImageFormat::Qcow2))
+        .and_then(|file| file.size)
+        .filter(|size| size_by_vars(*size).is_none() && choice.size.is_some())
+    {
+        let what = match size {
+            0 => "is empty, and QEMU does not start with it".to_owned(),
+            size => format!("has {size} bytes, as no build's has"),
+        };
+        let why = format!("the nvram file {path} {what}");
+        return Ok(Some(NewNvram::instead_of(path, choice, builds, &why)));
+    }
     if let Some(format) = file
         .and_then(|file| file.format)
         .filter(|format| *format != choice.vars_format)
