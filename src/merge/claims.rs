@@ -14,7 +14,8 @@ use super::patch::{Element, Op};
 /// What the children of one element of a patch speak of, by their index there.
 #[derive(Default)]
 pub(super) struct Claims<'m> {
-    found: HashMap<usize, Match<'m, 'm>>,
+    /// In the order of the indices.
+    found: Vec<(usize, Match<'m, 'm>)>,
 }
 
 /// One of the children that wait for theirs.
@@ -41,8 +42,9 @@ impl<'m> Claims<'m> {
         if let ([index], []) = (which.as_slice(), gone)
             && let Some(child) = wanted.children.get(*index)
         {
-            let found = HashMap::from([(*index, children.find(child))]);
-            return Claims { found };
+            return Claims {
+                found: vec![(*index, children.find(child))],
+            };
         }
         let mut waiting: Vec<Claimant<'_>> = which
             .into_iter()
@@ -62,15 +64,15 @@ impl<'m> Claims<'m> {
             })
             .collect();
         waiting.sort_by_key(|one| std::cmp::Reverse(one.says));
-        let mut claims = Claims::default();
+        let mut claims = vec![None; wanted.children.len()];
         let mut taken: HashSet<NodeId> = gone.iter().map(Node::id).collect();
         for level in waiting.chunk_by(|a, b| a.says == b.says) {
             // Who has one to choose from leaves the others theirs.
             for sure in [true, false] {
                 for one in level {
-                    if claims.found.contains_key(&one.index) {
+                    let Some(claim @ None) = claims.get_mut(one.index) else {
                         continue;
-                    }
+                    };
                     let found = children.exact(one.wanted, &taken, one.alike);
                     match found {
                         Match::One(node) => {
@@ -80,25 +82,34 @@ impl<'m> Claims<'m> {
                         Match::Ambiguous(..) if sure => continue,
                         Match::Ambiguous(..) => {}
                     }
-                    claims.found.insert(one.index, found);
+                    *claim = Some(found);
                 }
             }
         }
         // What is the only one of its identity may differ in the rest.
         for one in &waiting {
-            if !claims.found.contains_key(&one.index)
+            if let Some(claim @ None) = claims.get_mut(one.index)
                 && let Some(node) = children.only(one.wanted, gone)
                 && taken.insert(node.id())
             {
-                claims.found.insert(one.index, Match::One(node));
+                *claim = Some(Match::One(node));
             }
         }
-        claims
+        let found = claims.into_iter().enumerate();
+        Claims {
+            found: found
+                .filter_map(|(index, found)| Some((index, found?)))
+                .collect(),
+        }
     }
 
     /// What the child with this index speaks of.
     pub(super) fn of_child(&self, index: usize) -> Match<'m, 'm> {
-        self.found.get(&index).copied().unwrap_or(Match::None)
+        let found = self.found.binary_search_by_key(&index, |(index, _)| *index);
+        found
+            .ok()
+            .and_then(|at| self.found.get(at))
+            .map_or(Match::None, |(_, found)| *found)
     }
 }
 

@@ -1,7 +1,5 @@
 //! New elements: where they go.
 
-use std::collections::HashMap;
-
 use roxmltree::Node;
 
 use super::patch::Element;
@@ -54,8 +52,8 @@ impl New<'_, '_> {
 /// takes the place it has in the patch: behind the one before it, or in front of the first.
 #[derive(Default)]
 pub(super) struct Siblings<'w, 'm> {
-    first: HashMap<&'w str, Node<'m, 'm>>,
-    last: HashMap<&'w str, Node<'m, 'm>>,
+    /// The first and the last of each name.
+    ends: Vec<(&'w str, Node<'m, 'm>, Node<'m, 'm>)>,
     /// Those that stand for one of the patch's that are to be appended.
     pub(super) appended: Vec<Node<'m, 'm>>,
     /// Those that go.
@@ -65,16 +63,26 @@ pub(super) struct Siblings<'w, 'm> {
 impl<'w, 'm> Siblings<'w, 'm> {
     /// `wanted` is there already.
     pub(super) fn there(&mut self, wanted: &'w Element, node: Node<'m, 'm>) {
-        self.first.entry(&wanted.name).or_insert(node);
-        self.last.insert(&wanted.name, node);
+        let ends = self.ends.iter_mut();
+        match ends.into_iter().find(|(name, ..)| *name == wanted.name) {
+            Some((_, _, last)) => *last = node,
+            None => self.ends.push((&wanted.name, node, node)),
+        }
+    }
+
+    /// The first and the last of this name.
+    fn ends(&self, name: &str) -> Option<(Node<'m, 'm>, Node<'m, 'm>)> {
+        let mut ends = self.ends.iter();
+        ends.find(|(other, ..)| *other == name)
+            .map(|(_, first, last)| (*first, *last))
     }
 
     /// `wanted` is new.
     pub(super) fn new_element(&self, wanted: &'w Element) -> New<'w, 'm> {
         New {
             what: What::Element(wanted),
-            beside: match self.last.get(wanted.name.as_str()) {
-                Some(node) => Beside::After(*node),
+            beside: match self.ends(&wanted.name) {
+                Some((_, last)) => Beside::After(last),
                 None => Beside::Nothing,
             },
         }
@@ -84,9 +92,9 @@ impl<'w, 'm> Siblings<'w, 'm> {
     pub(super) fn place(&self, new: &mut [New<'w, 'm>]) {
         for one in new {
             if let (What::Element(wanted), Beside::Nothing) = (&one.what, &one.beside)
-                && let Some(node) = self.first.get(wanted.name.as_str())
+                && let Some((first, _)) = self.ends(&wanted.name)
             {
-                one.beside = Beside::Before(*node);
+                one.beside = Beside::Before(first);
             }
         }
     }
