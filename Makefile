@@ -32,7 +32,7 @@ demo: demo-deps ## builds, and shows what turns the default machine into a MacPr
 	@printf '\n$$ virt-patch diff --template -p macpro7,1\n'
 	@$(BIN) diff --template -p macpro7,1 || [ $$? -eq 1 ]
 	@echo
-	@echo "Next, for a machine of yours:  virsh dumpxml --inactive NAME | $(BIN) diff"
+	@echo "Next, for a machine of yours:  virsh dumpxml --inactive --security-info NAME | $(BIN) diff"
 	@echo "What each step does, and why:  $(BIN) list"
 
 build: ## builds the release binaries

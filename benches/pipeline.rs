@@ -2,7 +2,8 @@
 //!
 //! `cargo bench` prints the ratios, each the fastest of many runs, and fails where a limit is broken: a run that
 //! changes nothing takes at most 1.5 parses, a full MacPro7,1 retrofit at most 12, however large the document is; a
-//! patch of 200 elements merges into 1 MB in at most 3.
+//! patch of 200 elements merges into 1 MB in at most 3; the whole command `render` takes at most 3 times as long as
+//! /bin/true, which does nothing but start and end.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,7 +13,7 @@
 
 use std::hint::black_box;
 use std::ops::Range;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use virt_patch::document::Document;
@@ -27,6 +28,7 @@ const TEMPLATE: &str = include_str!("../patches/template.xml");
 const NO_OP_LIMIT: f64 = 1.5;
 const RETROFIT_LIMIT: f64 = 12.0;
 const MERGE_LIMIT: f64 = 3.0;
+const COMMAND_LIMIT: f64 = 3.0;
 
 fn main() -> ExitCode {
     let facts = Facts::from_json(HOST, "host").unwrap();
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
     }
     println!("limits: no-op {NO_OP_LIMIT}, retrofit {RETROFIT_LIMIT}");
     broken |= merges_are_slow();
+    broken |= the_command_is_slow();
     if broken {
         println!("a limit is broken");
         return ExitCode::FAILURE;
@@ -105,6 +108,35 @@ fn merges_are_slow() -> bool {
         broken |= ratio > MERGE_LIMIT;
     }
     println!("limit: {MERGE_LIMIT}");
+    broken
+}
+
+/// Renders files with the passes of macpro7,1 for this very host, and compares with /bin/true.
+fn the_command_is_slow() -> bool {
+    let directory = tempfile::tempdir().unwrap();
+    let mut broken = false;
+    println!("\nrender          time  (in times of /bin/true)");
+    for (name, disks) in [("small", 2), ("usual", 16)] {
+        let path = directory.path().join(name);
+        std::fs::write(&path, document(disks)).unwrap();
+        let run = |mut command: Command| {
+            let start = Instant::now();
+            let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+            assert!(status.unwrap().success(), "{command:?}");
+            start.elapsed()
+        };
+        let (mut nothing, mut whole) = (Duration::MAX, Duration::MAX);
+        for _ in 0..300 {
+            nothing = nothing.min(run(Command::new("/bin/true")));
+            let mut render = Command::new(env!("CARGO_BIN_EXE_virt-patch"));
+            render.arg("render").arg(&path);
+            whole = whole.min(run(render));
+        }
+        let ratio = whole.as_secs_f64() / nothing.as_secs_f64();
+        println!("{name:<12} {ratio:>7.2}");
+        broken |= ratio > COMMAND_LIMIT;
+    }
+    println!("limit: {COMMAND_LIMIT}");
     broken
 }
 

@@ -54,6 +54,51 @@ fn works(place: &Path, line: &str) -> String {
 const PASSES: &str = "--host host.json --pass topology,topoext,applesmc,hotplug,cpu-override";
 
 #[test]
+fn what_is_odd_about_a_request_is_said() {
+    let place = place();
+    fs::create_dir(place.path().join("small")).unwrap();
+    let odd = "{\"libvirt\": \"9.0.0\", \"cpu\": {\"vendr\": \"AuthenticAMD\"}}";
+    fs::write(place.path().join("odd.json"), odd).unwrap();
+    for (line, code, message) in [
+        (
+            "virt-patch render - < /dev/null",
+            2,
+            "it is read for '-', and where no SOURCE is given; does the command before the pipe print a definition?",
+        ),
+        (
+            "virt-patch diff small -c test:///none",
+            2,
+            "there is a file of that name here; for it write ./small",
+        ),
+        (
+            "virt-patch render vm.xml --host odd.json --pass hotplug --skip hotplug",
+            0,
+            "warning: 'odd.json': the key 'cpu.vendr' is unknown, and is not read",
+        ),
+        (
+            "virt-patch render vm.xml --host host.json --pass topoext --vcpus 8",
+            0,
+            "warning: --vcpus changes nothing: pass topology, which it is for, does not run here",
+        ),
+    ] {
+        let (its_code, _, stderr) = shell(place.path(), line);
+        assert_eq!(its_code, code, "{line}\n{stderr}");
+        assert!(stderr.contains(message), "{line}\n{stderr}");
+    }
+    let (_, noisy, _) = shell(place.path(), &format!("virt-patch check vm.xml {PASSES}"));
+    let (_, quiet, _) = shell(
+        place.path(),
+        &format!("virt-patch check -q vm.xml {PASSES}"),
+    );
+    let without_notes: String = noisy
+        .split_inclusive('\n')
+        .filter(|line| !line.contains(" note: "))
+        .collect();
+    assert_eq!(quiet, without_notes);
+    assert_ne!(quiet, noisy);
+}
+
+#[test]
 fn renders_follow_each_other() {
     let place = place();
     let both = works(

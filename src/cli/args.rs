@@ -22,7 +22,7 @@ Exit status: 0 nothing to do, 1 changes are due or a pass is blocked, 2 error.
 
 Examples:
   virt-patch diff --template                     a new machine as a MacPro7,1
-  virsh dumpxml --inactive vm | virt-patch diff  an existing one, from a pipe
+  virsh dumpxml --inactive --security-info vm | virt-patch diff
   virt-patch list                                passes, profiles and patches";
 
 /// The command line.

@@ -13,11 +13,14 @@ pub(crate) fn run(args: &CheckArgs, world: &mut World<'_>) -> anyhow::Result<Exi
     let mut worst = Exit::Done;
     for definition in plan::definitions(&args.sources, Purpose::Look, world)? {
         let shown = definition.and_then(|definition| {
-            let plan = job.plan(&definition, world)?;
+            let mut plan = job.plan(&definition, world)?;
             if args.json {
                 let report = verdicts::json(&definition.name, &job.profile, &plan, None);
                 world.out.print(&format!("{report}\n"))?;
             } else {
+                if world.out.is_quiet() {
+                    plan.steps.iter_mut().for_each(|step| step.notes.clear());
+                }
                 let name = several.then_some(definition.name.as_str());
                 let out = &world.out;
                 let table = verdicts::table(name, &plan, out.columns(true), |verdict| {

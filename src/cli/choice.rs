@@ -114,28 +114,14 @@ pub(crate) fn steps(
 
 /// The passes whose own settings were given: what is asked for is done, whatever the profile lists.
 fn asked_for(args: &RunArgs) -> Vec<&'static Pass> {
-    let options = [
-        ("memory.size", args.memory.is_some()),
-        ("disk.paths", !args.disk.is_empty()),
-        ("topology.vcpus", args.vcpus.is_some()),
-        ("cpu-override.model", args.cpu_model.is_some()),
-        ("firmware.loader", args.loader.is_some()),
-        ("firmware.nvram-template", args.nvram_template.is_some()),
-        (
-            "applesmc.osk",
-            args.osk.is_some() || args.osk_file.is_some(),
-        ),
-    ];
     let given = args
         .set
         .iter()
         .filter_map(|pair| pair.split_once('='))
         .filter(|(_, value)| *value != "no")
         .map(|(key, _)| key.trim());
-    let given: Vec<&str> = options
-        .iter()
-        .filter(|(_, is_given)| *is_given)
-        .map(|(key, _)| *key)
+    let given: Vec<&str> = given_options(args)
+        .map(|(key, _)| key)
         .chain(given)
         .collect();
     passes::PASSES
@@ -144,6 +130,48 @@ fn asked_for(args: &RunArgs) -> Vec<&'static Pass> {
             pass.settings
                 .iter()
                 .any(|setting| given.contains(&setting.key))
+        })
+        .collect()
+}
+
+/// The options that were given and are a setting of a pass: the setting, and the option.
+fn given_options(args: &RunArgs) -> impl Iterator<Item = (&'static str, &'static str)> {
+    [
+        ("memory.size", "--memory", args.memory.is_some()),
+        ("disk.paths", "--disk", !args.disk.is_empty()),
+        ("topology.vcpus", "--vcpus", args.vcpus.is_some()),
+        (
+            "cpu-override.model",
+            "--cpu-model",
+            args.cpu_model.is_some(),
+        ),
+        ("firmware.loader", "--loader", args.loader.is_some()),
+        (
+            "firmware.nvram-template",
+            "--nvram-template",
+            args.nvram_template.is_some(),
+        ),
+        ("applesmc.osk", "--osk", args.osk.is_some()),
+        ("applesmc.osk", "--osk-file", args.osk_file.is_some()),
+    ]
+    .into_iter()
+    .filter(|(_, _, is_given)| *is_given)
+    .map(|(key, option, _)| (key, option))
+}
+
+/// What to say of options that nothing that runs looks at.
+pub(crate) fn without_effect(args: &RunArgs, steps: &[Step]) -> Vec<String> {
+    let is_read = |key: &str| {
+        steps.iter().any(|step| match step {
+            Step::Pass(pass) => pass.source.contains(&format!("\"{key}\"")),
+            Step::Patch(patch) => patch.mentions(key),
+        })
+    };
+    given_options(args)
+        .filter(|(key, _)| !is_read(key))
+        .map(|(key, option)| {
+            let pass = key.split('.').next().unwrap_or_default();
+            format!("{option} changes nothing: pass {pass}, which it is for, does not run here")
         })
         .collect()
 }

@@ -1,6 +1,7 @@
 //! Domains and host facts from a libvirt connection, with the least privilege that does the job.
 
 use anyhow::Context as _;
+use std::path::Path;
 
 use super::World;
 use super::errors::Advice;
@@ -88,8 +89,17 @@ impl World<'_> {
 
     /// Reads the inactive definition of a domain.
     pub(crate) fn domain(&mut self, given: &str, purpose: Purpose) -> anyhow::Result<Definition> {
-        let connection = self.open_for(purpose)?;
-        let info = self.find(&*connection, given)?;
+        let found = self.open_for(purpose).and_then(|connection| {
+            let info = self.find(&*connection, given)?;
+            Ok((connection, info))
+        });
+        let (connection, info) = found.map_err(|error| match Path::new(given).exists() {
+            true => error.context(Advice::new(
+                format!("cannot read the domain '{given}'"),
+                format!("there is a file of that name here; for it write ./{given}"),
+            )),
+            false => error,
+        })?;
         let secrets = match connection.mode() {
             Mode::ReadWrite => Secrets::Included,
             Mode::ReadOnly => Secrets::Omitted,

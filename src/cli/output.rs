@@ -38,6 +38,11 @@ impl Output {
         }
     }
 
+    /// Whether only errors are said.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Says no more than errors from here on, or more again; what it was before.
     pub(crate) fn hush(&mut self, quiet: bool) -> bool {
         std::mem::replace(&mut self.quiet, quiet)

@@ -1,6 +1,7 @@
 //! From options and definitions to plans: steps, settings and host facts are worked out once,
 //! then every definition goes through the same pipeline.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 
@@ -35,6 +36,8 @@ pub(crate) struct Job {
     /// Only a new machine can be given a name.
     named: bool,
     host: HostName,
+    /// What is to be said once, before the first plan.
+    warnings: RefCell<Vec<String>>,
 }
 
 /// `--host`.
@@ -70,10 +73,14 @@ impl Job {
     fn of(args: &RunArgs, profile: Profile, library: &Library) -> anyhow::Result<Job> {
         let mut patches = choice::patches(args, &profile, library)?;
         let settings = settings(args, &profile, &mut patches)?;
+        let (host, mut warnings) = HostName::parse(args.host.as_deref())?;
+        let template_steps = choice::steps(args, &profile, &patches, true)?;
+        warnings.extend(choice::without_effect(args, &template_steps));
         Ok(Job {
-            host: HostName::parse(args.host.as_deref())?,
+            host,
+            warnings: RefCell::new(warnings),
             steps: choice::steps(args, &profile, &patches, false)?,
-            template_steps: choice::steps(args, &profile, &patches, true)?,
+            template_steps,
             profile: profile.name,
             settings,
             named: args.name.is_some(),
@@ -98,6 +105,9 @@ impl Job {
         definition: &Definition,
         world: &mut World<'_>,
     ) -> anyhow::Result<Plan> {
+        for warning in self.warnings.take() {
+            world.out.warn(&warning);
+        }
         if self.named && !definition.is_new {
             return Err(Advice::new(
                 format!(
@@ -199,7 +209,11 @@ impl Job {
 pub(crate) fn all_facts(host: Option<&str>, world: &mut World<'_>) -> anyhow::Result<Facts> {
     // A URI asks for the host behind it.
     let host = host.or(world.uri.as_ref().map(|_| "libvirt"));
-    Ok(match HostName::parse(host)? {
+    let (host, warnings) = HostName::parse(host)?;
+    for warning in warnings {
+        world.out.warn(&warning);
+    }
+    Ok(match host {
         HostName::Default => Local::machine().probe(&Wanted::ALL),
         HostName::Local(local) => local.probe(&Wanted::ALL),
         HostName::Facts(facts) => *facts,
@@ -229,20 +243,22 @@ pub(crate) fn definitions(
 }
 
 impl HostName {
-    fn parse(host: Option<&str>) -> anyhow::Result<HostName> {
+    /// The host, and what is odd about its description.
+    fn parse(host: Option<&str>) -> anyhow::Result<(HostName, Vec<String>)> {
+        let fine = |host: HostName| Ok((host, Vec::new()));
         let Some(host) = host else {
-            return Ok(HostName::Default);
+            return fine(HostName::Default);
         };
         if host == "libvirt" {
-            return Ok(HostName::Libvirt);
+            return fine(HostName::Libvirt);
         }
         if host == "local" {
-            return Ok(HostName::Local(Local::machine()));
+            return fine(HostName::Local(Local::machine()));
         }
         if let Some(root) = host.strip_prefix("local=") {
             let local = Local::root(Path::new(root))
                 .with_context(|| format!("cannot read the host under '{root}'"))?;
-            return Ok(HostName::Local(local));
+            return fine(HostName::Local(local));
         }
         let json = fs::read_to_string(host).with_context(|| {
             Advice::new(
@@ -252,7 +268,11 @@ impl HostName {
         })?;
         let facts = Facts::from_json(&json, host)
             .with_context(|| format!("cannot read the host facts '{host}'"))?;
-        Ok(HostName::Facts(Box::new(facts)))
+        let warnings = Facts::unknown_keys(&json)
+            .into_iter()
+            .map(|key| format!("'{host}': the key '{key}' is unknown, and is not read"))
+            .collect();
+        Ok((HostName::Facts(Box::new(facts)), warnings))
     }
 }
 

@@ -117,7 +117,7 @@ pub(crate) fn read(source: &SourceName) -> anyhow::Result<Definition> {
             if bytes.is_empty() {
                 return Err(Advice::new(
                     "standard input is empty",
-                    "no SOURCE was given, so it was read; does the command before the pipe print a definition?",
+                    "it is read for '-', and where no SOURCE is given; does the command before the pipe print a definition?",
                 )
                 .into());
             }

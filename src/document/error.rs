@@ -113,8 +113,8 @@ impl DocumentError {
                 "a domain definition knows &amp; &lt; &gt; &quot; &apos; and &#…; only",
             ),
             E::MalformedEntityReference(_) => helped(
-                "a '&' that begins no entity",
-                "write &amp; for a literal '&'",
+                "a '&' that begins no entity, or one for a character that XML does not have",
+                "write &amp; for a literal '&'; control characters have no place in a definition",
             ),
             E::EntityReferenceLoop(_) | E::UnexpectedEntityCloseTag(_) => {
                 plain("entities that refer to entities are refused")

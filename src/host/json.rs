@@ -74,6 +74,18 @@ impl Facts {
         }
     }
 
+    /// The keys that [`Facts::from_json`] accepts and does not know: of a newer version, or
+    /// misspelt. None for a text that is not facts.
+    pub fn unknown_keys(text: &str) -> Vec<String> {
+        let mut unknown = Vec::new();
+        let mut json = serde_json::Deserializer::from_str(text);
+        // A field that may be absent is a step of its own in the path, '?'.
+        let read: Result<Facts, _> = serde_ignored::deserialize(&mut json, |path| {
+            unknown.push(path.to_string().replace(".?", ""));
+        });
+        read.map_or_else(|_| Vec::new(), |_| unknown)
+    }
+
     /// Writes facts so that [`Facts::from_json`] reads the same; indented, with a final newline.
     ///
     /// # Errors
@@ -174,6 +186,17 @@ mod tests {
             .strip_prefix("cannot read host facts from 'host.json': ")
             .unwrap()
             .to_owned()
+    }
+
+    #[test]
+    fn keys_that_are_not_read_are_named() {
+        let text = r#"{"cpu": {"vendr": "x"}, "colour": 1, "firmware": [{"code": "/c", "vars": "/v", "size": 4}]}"#;
+        let unknown = Facts::unknown_keys(text);
+        assert_eq!(unknown, ["cpu.vendr", "colour", "firmware.0.size"]);
+        assert!(Facts::unknown_keys("[").is_empty());
+        let own = Facts::from_json(include_str!("../../fixtures/hosts/ryzen-5950x.json"), "x");
+        let written = own.unwrap().to_json().unwrap();
+        assert!(Facts::unknown_keys(&written).is_empty());
     }
 
     #[test]

@@ -142,7 +142,7 @@ impl Local {
             facts.emulators = emulator::probe(tree, self.cache.as_ref());
         }
         if wanted.kvm {
-            facts.kvm = Some(kvm(tree, facts.cpu.features.as_deref()));
+            facts.kvm = kvm(tree, facts.cpu.features.as_deref());
         }
         if wanted.libvirt {
             facts.libvirt = libvirt_version::probe(tree);
@@ -212,25 +212,29 @@ fn memory_kib(tree: &Tree) -> Option<u64> {
 /// virtualization instructions KVM needs (`svm`, `vmx`; an x86 processor without either can
 /// have the device all the same, inside some virtual machines, where guests then hang).
 /// KVM_GET_API_VERSION would need an ioctl that rustix offers only as `unsafe`; it also answers
-/// on such machines. A directory that stands for `/`: whether it has a /dev/kvm.
-fn kvm(tree: &Tree, flags: Option<&[String]>) -> bool {
+/// on such machines. A directory that stands for `/` tells when its /proc/cpuinfo lacks these
+/// instructions, or it has a /dev/kvm; an unpacked image has neither, and its host is unknown.
+fn kvm(tree: &Tree, flags: Option<&[String]>) -> Option<bool> {
     let device = Path::new("/dev/kvm");
-    if !tree.is_machine() {
-        return tree.metadata(device).is_ok();
-    }
     let virtualizes = |flags: &[String]| flags.iter().any(|flag| flag == "svm" || flag == "vmx");
+    let of_cpuinfo = || cpuinfo::CpuInfo::read_first(tree).and_then(|info| info.flags);
+    let processor = match flags {
+        Some(flags) => Some(virtualizes(flags)),
+        None => of_cpuinfo().map(|flags| virtualizes(&flags)),
+    };
+    if !tree.is_machine() {
+        let there = tree.metadata(device).is_ok();
+        return match processor {
+            Some(false) => Some(false),
+            _ => there.then_some(true),
+        };
+    }
     let opens = OpenOptions::new()
         .read(true)
         .write(true)
         .open(device)
         .is_ok();
-    opens
-        && match flags {
-            Some(flags) => virtualizes(flags),
-            None => cpuinfo::CpuInfo::read_first(tree)
-                .and_then(|info| info.flags)
-                .is_none_or(|flags| virtualizes(&flags)),
-        }
+    Some(opens && processor.unwrap_or(true))
 }
 
 #[cfg(test)]
@@ -268,7 +272,7 @@ mod tests {
     fn an_empty_root_knows_nothing_and_does_not_fail() {
         let keep = tempfile::tempdir().unwrap();
         let facts = Local::root(keep.path()).unwrap().probe(&Wanted::ALL);
-        assert_eq!((facts.firmware, facts.kvm), (Some(vec![]), Some(false)));
+        assert_eq!((facts.firmware, facts.kvm), (Some(vec![]), None));
         assert_eq!((facts.memory_kib, facts.libvirt), (None, None));
         assert_eq!(facts.cpu, super::super::Cpu::default());
         assert!(facts.emulators.is_empty());

@@ -38,6 +38,16 @@ impl<'w, 'm> From<What<'w, 'm>> for New<'w, 'm> {
     }
 }
 
+impl<'w, 'm> New<'w, 'm> {
+    /// Right behind `node`.
+    pub(super) fn after(node: Node<'m, 'm>, what: What<'w, 'm>) -> Self {
+        New {
+            what,
+            beside: Beside::After(node),
+        }
+    }
+}
+
 impl New<'_, '_> {
     fn name(&self) -> &str {
         match &self.what {
@@ -137,12 +147,12 @@ impl<'m> Merger<'m> {
         } else {
             let places = Places::of(self.text, target, &parts);
             for one in &new {
-                let written = self.line(target, &layout, one);
                 let at = match &one.beside {
                     Beside::Nothing => places.of_rank(order::rank(parent, one.name())),
                     Beside::After(node) => places.after(*node),
                     Beside::Before(node) => places.before(*node),
                 };
+                let written = self.line(target, &layout, one, at);
                 self.edits.push(Edit::insert(at, written));
             }
         }
@@ -157,12 +167,13 @@ impl<'m> Merger<'m> {
         layout: &Layout,
         new: &[New<'_, 'm>],
     ) {
+        let at = parts.start_tag.end;
         let mut body: String = new
             .iter()
-            .map(|one| self.line(target, layout, one))
+            .map(|one| self.line(target, layout, one, at))
             .collect();
         if let Layout::Lines(_) = layout {
-            body.push_str(self.document.style().newline);
+            body.push_str(self.newline_at(at));
             body.push_str(indent_of(self.text, target.range().start).unwrap_or_default());
         }
         let edit = match &parts.content {
@@ -197,17 +208,34 @@ impl<'m> Merger<'m> {
         }
     }
 
-    fn line(&mut self, target: Node<'m, 'm>, layout: &Layout, new: &New<'_, 'm>) -> String {
+    fn line(
+        &mut self,
+        target: Node<'m, 'm>,
+        layout: &Layout,
+        new: &New<'_, 'm>,
+        at: usize,
+    ) -> String {
         let mut out = String::new();
         match layout {
             Layout::Lines(indent) => {
-                out.push_str(self.document.style().newline);
+                out.push_str(self.newline_at(at));
                 out.push_str(indent);
                 self.write(&mut out, target, new, Some(indent));
             }
             Layout::Row => self.write(&mut out, target, new, None),
         }
         out
+    }
+
+    /// How the line ends that `at` is the end of: where line ends are mixed, it keeps its own, and
+    /// the new line takes the same.
+    fn newline_at(&self, at: usize) -> &'static str {
+        let rest = self.text.get(at..).unwrap_or_default();
+        match rest.trim_start_matches([' ', '\t']) {
+            rest if rest.starts_with("\r\n") => "\r\n",
+            rest if rest.starts_with('\n') => "\n",
+            _ => self.document.style().newline,
+        }
     }
 }
 

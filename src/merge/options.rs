@@ -210,6 +210,16 @@ pub fn says(option: &str, have: &str, want: &str) -> bool {
     merged(option, have, want) == have
 }
 
+/// Whether QEMU reads both as the same: on and off have other spellings (`qapi_bool_parse`).
+fn same(have: &str, want: &str) -> bool {
+    let switch = |value: &str| match value {
+        "on" | "yes" | "true" | "y" => Some(true),
+        "off" | "no" | "false" | "n" => Some(false),
+        _ => None,
+    };
+    have == want || (switch(have).is_some() && switch(have) == switch(want))
+}
+
 /// `have` with what `want` names set in it, in the syntax of `have`.
 pub fn merged(option: &str, have: &str, want: &str) -> String {
     match canonical(option) {
@@ -241,6 +251,7 @@ fn merged_global(have: &str, want: &str) -> String {
         return list.to_string();
     }
     match have.split_once('=') {
+        Some((_, its)) if same(its, &value) => have.to_owned(),
         Some((property, _)) => format!("{property}={value}"),
         None => want.to_owned(),
     }
@@ -417,7 +428,7 @@ impl List {
             .filter(|token| token.key == wanted.key)
         {
             found = true;
-            if token.value != wanted.value {
+            if !same(&token.value, &wanted.value) {
                 *token = wanted.clone();
             }
         }

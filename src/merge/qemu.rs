@@ -46,8 +46,24 @@ impl<'m> Merger<'m> {
         let have = groups(root);
         let mut new = Vec::new();
         let wanted = self.wanted(patch)?;
+        let dangling = have.last().filter(|group| {
+            group.value_arg.is_none() && !group.option.is_empty() && qemu::takes_value(group.option)
+        });
+        let mut is_left = dangling.is_some();
         for (wanted, same) in claimed(&wanted, &have) {
+            let it_is_meant = same
+                .iter()
+                .any(|group| Some(group.option_arg) == dangling.map(|one| one.option_arg));
+            is_left &= !it_is_meant || wanted.op == Op::Default;
             self.group(wanted, &same, &mut new)?;
+        }
+        if let Some(group) = dangling.filter(|_| is_left && !new.is_empty()) {
+            let message = format!(
+                "the last argument, '-{}', lacks its value, and what is added would become it; take it out, or give it one",
+                group.option
+            );
+            let place = self.document.position(group.option_arg.range().start);
+            return Err(self.error(patch, message).at(place));
         }
         let block = commandlines(root).last();
         for env in patch.children.iter().filter(|child| child.name != "arg") {
@@ -88,6 +104,9 @@ impl<'m> Merger<'m> {
                     format!("the argument '{text}' is no option: an option begins with '-'");
                 return Err(self.error(arg, message));
             };
+            if let Some(message) = qemu::several_words(text) {
+                return Err(self.error(arg, message));
+            }
             let value = if qemu::takes_value(option) {
                 args.next()
             } else {
@@ -153,6 +172,12 @@ impl<'m> Merger<'m> {
                         _ => options::merged(wanted.option, last.value(), value),
                     };
                     self.set_value(arg, &merged);
+                } else if let Some(value) = wanted.value
+                    && qemu::takes_value(last.option)
+                {
+                    // An option at the very end, which lacks its value. Before all that is new:
+                    // whatever comes next would become the value.
+                    new.insert(0, New::after(last.option_arg, What::Arg(value.to_owned())));
                 }
             }
         }
@@ -164,13 +189,17 @@ impl<'m> Merger<'m> {
             return;
         }
         let parts = Parts::of(self.text, arg);
-        if let Some(there) = parts.attribute(self.text, "value") {
-            let quote = self.quote_of(there);
-            self.edits.push(Edit::replace(
+        let quote = self.document.style().quote;
+        self.edits.push(match parts.attribute(self.text, "value") {
+            Some(there) => Edit::replace(
                 there.value.clone(),
-                escape_attribute(value, quote),
-            ));
-        }
+                escape_attribute(value, self.quote_of(there)),
+            ),
+            None => Edit::insert(
+                parts.end_of_attributes(),
+                format!(" value={quote}{}{quote}", escape_attribute(value, quote)),
+            ),
+        });
     }
 
     fn remove_group(&mut self, group: &Group<'m, 'm>) {

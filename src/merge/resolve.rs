@@ -239,6 +239,11 @@ impl Resolver<'_> {
         for attribute in node.attributes() {
             if attribute.namespace() == Some(DIRECTIVES) {
                 self.directive(&mut element, attribute)?;
+            } else if let Some(other) = attribute
+                .namespace()
+                .filter(|uri| is_of_another_version(uri))
+            {
+                return Err(self.other_version(offset, other));
             } else if !source::is_dots(attribute.value()) {
                 element.attributes.push(Attribute {
                     namespace: attribute.namespace().map(str::to_owned),
@@ -251,8 +256,23 @@ impl Resolver<'_> {
                 });
             }
         }
+        let unset = node.attribute((DIRECTIVES, "unset")).unwrap_or_default();
+        if let Some(name) = unset
+            .split_whitespace()
+            .find(|name| node.has_attribute(*name))
+        {
+            let message = format!("patch:unset names '{name}', which the patch sets as well");
+            return Err(self.error(offset, message));
+        }
         let mut left_out = false;
         for child in node.children() {
+            if let Some(other) = child
+                .tag_name()
+                .namespace()
+                .filter(|uri| child.is_element() && is_of_another_version(uri))
+            {
+                return Err(self.other_version(self.offset(child), other));
+            }
             if child.is_element() && is_directive(child) {
                 self.check_directive(child)?;
             } else if child.is_element() {
@@ -324,6 +344,14 @@ impl Resolver<'_> {
             }
         }
         Ok(())
+    }
+
+    fn other_version(&self, offset: usize, uri: &str) -> MergeError {
+        self.error(
+            offset,
+            format!("the namespace '{uri}' is not the one of directives"),
+        )
+        .helped(format!("write xmlns:patch='{DIRECTIVES}'"))
     }
 
     /// `<patch:value>` stands directly below the root or among the fragments.
@@ -639,6 +667,11 @@ fn last_attributes(element: &mut Element) {
         kept.push(attribute);
     }
     element.attributes = kept;
+}
+
+/// Nearly the namespace of directives: misspelt, or of a version that is yet to come.
+fn is_of_another_version(uri: &str) -> bool {
+    uri != DIRECTIVES && (uri.starts_with("urn:virt-patch") || uri.starts_with("urn:virtpatch"))
 }
 
 fn is_directive(node: Node<'_, '_>) -> bool {

@@ -142,6 +142,12 @@ fn new_elements_look_like_their_neighbours() {
         "<domain><os><type arch='x86_64'>hvm</type></os><devices><memballoon model='none'/></devices></domain>",
         "<domain type=\"kvm\">\r\n    <name>a</name>\r\n    <os>\r\n        <type arch=\"x86_64\">hvm</type>\r\n    </os>\r\n    <devices>\r\n        <emulator>q</emulator>\r\n        <memballoon model=\"none\"/>\r\n    </devices>\r\n</domain>\r\n",
     );
+    // Mixed line ends: the line before keeps its own.
+    check(
+        "<domain>\r\n  <name>a</name>\n  <vcpu>2</vcpu>\r\n</domain>",
+        "<domain><title>t</title><os/></domain>",
+        "<domain>\r\n  <name>a</name>\n  <title>t</title>\n  <vcpu>2</vcpu>\r\n  <os/>\r\n</domain>",
+    );
     // Tabs, a comment at the end of the line, a missing final newline.
     check(
         "<domain>\n\t<name>a</name> <!-- mine -->\n\t<devices/>\n</domain>",
@@ -367,6 +373,11 @@ fn qemu_arguments_are_merged_as_option_groups() {
             &["-cpu", "+topoext"],
             &["-cpu", "host,+topoext"],
         ),
+        (
+            &["-cpu", "host,topoext=yes", "-global", "x.y=no"],
+            &["-cpu", "+topoext", "-global", "x.y=off"],
+            &["-cpu", "host,topoext=yes", "-global", "x.y=no"],
+        ),
         (&["-cpu", "a", "-cpu", "b"], &["-cpu", "c"], &["-cpu", "c"]),
         (&["--cpu", "a"], &["-cpu", "c"], &["--cpu", "c"]),
         // Devices go by driver, and by id where the patch names one.
@@ -462,6 +473,31 @@ fn qemu_arguments_are_merged_as_option_groups() {
     ] {
         check(&domain(before), &domain(patch), &domain(after));
     }
+}
+
+#[test]
+fn an_option_that_lacks_its_value() {
+    for (before, patch, after) in [
+        (
+            &["-usb", "-cpu"][..],
+            &["-device", "x", "-cpu", "a"][..],
+            &["-usb", "-cpu", "a", "-device", "x"][..],
+        ),
+        (&["-cpu", "a", "-cpu"], &["-cpu", "b"], &["-cpu", "b"]),
+    ] {
+        check(&domain(before), &domain(patch), &domain(after));
+    }
+    let valueless = domain(&["-cpu", "x"]).replace(" value='x'", "");
+    let given = domain(&["-cpu", "a"]);
+    check(&valueless, &given, &given);
+    assert_eq!(
+        refused(&domain(&["-usb", "-device"]), &given),
+        "the last argument, '-device', lacks its value, and what is added would become it; take it out, or give it one (line 4 of the definition)"
+    );
+    assert_eq!(
+        refused(&domain(&[]), &domain(&["-cpu a,+b"])),
+        "several words in one argument: QEMU takes '-cpu a,+b' as one option it does not know; write <qemu:arg value='-cpu'/> <qemu:arg value='a,+b'/>"
+    );
 }
 
 #[test]

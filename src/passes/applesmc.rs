@@ -78,9 +78,13 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         .collect();
     let reason = match have.as_slice() {
         [] => "macOS reads a key from the SMC and stops without it".to_owned(),
-        [_, _, ..] => format!(
-            "{} {DEVICE} devices share one I/O port; one is right",
-            have.len()
+        [_, .., last] => format!(
+            "{} {DEVICE} devices share one I/O port; one is right{}",
+            have.len(),
+            match last {
+                Some(osk) if osk == wanted => "",
+                _ => ", with the wanted OSK, which the last of them lacks",
+            }
         ),
         [None] => format!("the {DEVICE} device has no osk"),
         [Some(osk)] if osk.chars().count() != 64 => format!(

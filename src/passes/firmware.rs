@@ -470,8 +470,14 @@ fn best(
 }
 
 fn none_found(builds: &Builds<'_>) -> Blocked {
+    let reason = match builds.only_for_others() {
+        Some(machine) => format!(
+            "the host's UEFI builds are not for the machine type {machine}; --set machine.convert=yes makes it q35, or name a build with --loader"
+        ),
+        None => "the host has no UEFI build that macOS boots with; install one (the package ovmf or edk2-ovmf)".to_owned(),
+    };
     Blocked {
-        reason: "the host has no UEFI build that macOS boots with; install one (the package ovmf or edk2-ovmf)".to_owned(),
+        reason,
         notes: builds.looked_at(),
     }
 }

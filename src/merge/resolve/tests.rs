@@ -363,6 +363,14 @@ fn values_come_from_the_user_the_patch_and_the_facts() {
             "1:8 the host's CPU vendor is unknown, and line 1 of the patch asks for it",
         ),
         (
+            "<vcpu placement='auto' patch:unset='cpuset placement'>4</vcpu>",
+            "1:1 patch:unset names 'placement', which the patch sets as well / -",
+        ),
+        (
+            "<vcpu xmlns:p='urn:virt-patch:2' p:op='remove'/>",
+            "1:1 the namespace 'urn:virt-patch:2' is not the one of directives / write xmlns:patch='urn:virt-patch:1'",
+        ),
+        (
             "<title>5$</title>",
             "1:8 a '$' that begins no placeholder in '5$'; write ${name}, or $$ for a dollar sign / -",
         ),

@@ -14,18 +14,25 @@ const KNOWS_QCOW2: Version = Version::new(9, 2, 0);
 /// What the pass knows of builds, from facts and the table of known places.
 pub(super) struct Builds<'a> {
     context: &'a Context<'a>,
+    /// The machine type as the definition says it.
     machine: String,
+    /// And as descriptors do: they name versioned ones.
+    versioned: String,
 }
 
 impl<'a> Builds<'a> {
     pub(super) fn new(document: &Document<'_>, context: &'a Context<'a>) -> Self {
-        // Descriptors name versioned machine types; an alias means the newest of its family.
-        let machine = match guest::machine_name(document) {
-            "q35" => "pc-q35-9.9".to_owned(),
-            "pc" => "pc-i440fx-9.9".to_owned(),
-            name => name.to_owned(),
-        };
-        Builds { context, machine }
+        let machine = guest::machine_name(document);
+        Builds {
+            context,
+            machine: machine.to_owned(),
+            // An alias means the newest of its family.
+            versioned: match machine {
+                "q35" => "pc-q35-9.9".to_owned(),
+                "pc" => "pc-i440fx-9.9".to_owned(),
+                name => name.to_owned(),
+            },
+        }
     }
 
     pub(super) fn libvirt(&self) -> Option<Version> {
@@ -52,10 +59,30 @@ impl<'a> Builds<'a> {
         if build.smm {
             return Some("needs SMM".to_owned());
         }
-        let mut patterns = build.machines.iter().peekable();
-        if patterns.peek().is_some() && !patterns.any(|pattern| is_match(pattern, &self.machine)) {
+        if !self.is_for_the_machine(build) {
             return Some(format!("not for the machine type {}", self.machine));
         }
+        self.unfit_format(build)
+    }
+
+    /// Whether there is a build that would do for another machine type; the machine type then.
+    pub(super) fn only_for_others(&self) -> Option<&str> {
+        let would_do = |build: &&Firmware| {
+            let secure = build.secure_boot || build.enrolled_keys || build.smm;
+            !secure && !self.is_for_the_machine(build) && self.unfit_format(build).is_none()
+        };
+        self.all()
+            .iter()
+            .any(|build| would_do(&build))
+            .then_some(&self.machine)
+    }
+
+    fn is_for_the_machine(&self, build: &Firmware) -> bool {
+        let mut patterns = build.machines.iter();
+        build.machines.is_empty() || patterns.any(|pattern| is_match(pattern, &self.versioned))
+    }
+
+    fn unfit_format(&self, build: &Firmware) -> Option<String> {
         let qcow2 =
             build.code_format == ImageFormat::Qcow2 || build.vars_format == ImageFormat::Qcow2;
         match self.libvirt() {

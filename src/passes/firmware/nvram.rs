@@ -42,6 +42,7 @@ pub(super) fn follow(
             _ => Ok(None),
         };
     };
+    // One that is not here may be where the domain runs: the path changes all the same.
     let file = builds.file(path).filter(|file| file.exists);
     // What is there counts more than what the old loader's name says.
     if let Some((size, wanted)) = file
