@@ -625,7 +625,20 @@ fn new_machines_and_imports(libvirt: &Daemon) {
         .says("there is a domain 'new' already");
     assert_eq!(complete(libvirt, "new"), stored);
     let replace = ["apply", path, "-p", "macpro5,1", "--yes", "--replace"];
+    let mac = |xml: &str| {
+        let mut lines = xml.lines().map(str::trim);
+        lines
+            .find(|line| line.starts_with("<mac "))
+            .map(str::to_owned)
+    };
+    let its_mac = mac(&complete(libvirt, "new"));
     user.run(&replace).exits(0).says("Domain 'new' redefined");
+    assert_eq!(mac(&complete(libvirt, "new")), its_mac);
+    let backups = user.backups();
+    user.run(&replace)
+        .exits(0)
+        .says("Domain 'new' is as it was: libvirt makes the same definition of this one.\n");
+    assert_eq!(user.backups(), backups);
     let uuid = |xml: &str| {
         xml.lines()
             .find(|line| line.contains("<uuid>"))
@@ -663,6 +676,19 @@ fn an_unknown_name_and_the_list_of_domains(libvirt: &Daemon) {
     libvirt.define(&tiny("listed"));
     let run = user.run(&["list", "--domains"]).exits(0);
     assert!(run.stdout.lines().any(|line| line == "listed"), "{run:#?}");
+    let run = user.run(&["list", "--domains", "--json"]).exits(0);
+    let mut domains = run
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let listed = domains.find(|domain| domain["name"] == "listed").unwrap();
+    assert_eq!(listed["state"], "shutoff", "{listed}");
+    assert_eq!(listed["persistent"], true, "{listed}");
+    // What is to be typed next can be typed.
+    libvirt.define(&tiny("two words"));
+    user.run(&["apply", "two words", "-p", "macpro7,1", "--yes"])
+        .exits(0)
+        .says("'virt-patch undo 'two words'' puts the old definition back");
     user.run(&["diff", "nosuch"])
         .exits(2)
         .says("no domain 'nosuch' on 'qemu:///system'");

@@ -130,6 +130,31 @@ fn a_remote_host_is_asked_for_its_loaders(libvirt: &Daemon) {
     assert_eq!(facts.firmware.unwrap().len(), 1);
     assert!(!facts.firmware_passed_over.is_empty());
     assert_eq!(facts.firmware_autoselection, Some(true));
+
+    // A look at a domain there knows them as well, and does not get its passwords for it.
+    let vnc = "<devices><graphics type='vnc' passwd='sesame'/></devices>";
+    libvirt.define(&tiny("afar", vnc));
+    let diff = |more: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_virt-patch"))
+            .args(["diff", "-c", &uri, "afar", "--show-secrets"])
+            .args(more)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr)
+    };
+    let said = diff(&["--verbose"]);
+    assert!(
+        said.contains("(read-write); firmware from its list of loaders"),
+        "{said}"
+    );
+    assert!(
+        said.contains("OVMF_CODE_4M.fd has neither Secure Boot nor SMM"),
+        "{said}"
+    );
+    assert!(!said.contains("sesame"), "{said}");
+    libvirt.virsh(["undefine", "afar"]);
 }
 
 fn secrets_come_when_they_are_asked_for(libvirt: &Daemon) {

@@ -592,6 +592,18 @@ fn a_good_definition_passes_the_preflight(libvirt: &Daemon) {
     user.run(&["preflight", &file, "-p", "macpro7,1"]).exits(0);
     assert_eq!(traces(libvirt), before);
 
+    let definition = libvirt.definition("tried");
+    user.run(&[
+        "apply",
+        "tried",
+        "-p",
+        "macpro7,1",
+        "--preflight",
+        "--dry-run",
+    ])
+    .exits(1)
+    .says("Apple SMC");
+    assert_eq!(libvirt.definition("tried"), definition);
     user.run(&["apply", "tried", "-p", "macpro7,1", "--preflight", "--yes"])
         .exits(0)
         .says("Apple SMC")

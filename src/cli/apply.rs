@@ -100,7 +100,8 @@ impl Target {
                 return Err(Advice::new(
                     format!("--name is for a new domain, and '{name}' is one that is there"),
                     format!(
-                        "rename it with virsh domrename {name} NEW, which keeps everything else"
+                        "rename it with virsh domrename {} NEW, which keeps everything else",
+                        source::shell_word(name)
                     ),
                 )
                 .into());
@@ -144,9 +145,11 @@ impl Target {
             Some(info) => {
                 must_be_stored(&info)?;
                 // Name and UUID are what makes it this domain; libvirt refuses a change of one.
-                definition.text = identified(&definition, &info.name, Some(&info.uuid))?;
+                let text = identified(&definition, &info.name, Some(&info.uuid))?;
+                let stored = connection.definition(&info.uuid, Secrets::Included)?;
+                definition.text = import::in_the_place_of(&stored, text)?;
                 Ok(Target {
-                    stored: connection.definition(&info.uuid, Secrets::Included)?,
+                    stored,
                     info: Some(info),
                     definition,
                 })
@@ -193,13 +196,11 @@ impl Target {
         if self.info.is_some() && plan.after == self.stored {
             return self.report(args, job, &plan, "unchanged", None, world, Exit::Done);
         }
-        if args.dry_run {
-            return self.report(args, job, &plan, "pending", None, world, Exit::Pending);
-        }
-        if let Some(info) = &self.info {
+        if let Some(info) = self.info.as_ref().filter(|_| !args.dry_run) {
             must_start_anew(info, args.force)?;
         }
-        if args.preflight && !preflight::try_out(connection, &plan.after, world)? {
+        let is_good = !args.preflight || preflight::try_out(connection, &plan.after, world)?;
+        if args.dry_run || !is_good {
             return self.report(args, job, &plan, "pending", None, world, Exit::Pending);
         }
         let question = match &self.info {
@@ -272,6 +273,14 @@ impl Target {
             critical: &confirm::critical,
         };
         match redefine::redefine(&change, &means) {
+            Ok(Redefined::Applied {
+                is_as_before: true, ..
+            }) => {
+                world.out.say(&format!(
+                    "Domain '{name}' is as it was: libvirt makes the same definition of this one."
+                ));
+                self.report(args, job, plan, "unchanged", None, world, Exit::Done)
+            }
             Ok(Redefined::Applied { backup, closed, .. }) => {
                 for directory in closed {
                     world.out.warn(&format!(
@@ -285,7 +294,8 @@ impl Target {
                 });
                 if let Some(backup) = &backup {
                     world.out.say(&format!(
-                        "'virt-patch undo {name}' puts the old definition back, from {}",
+                        "'virt-patch undo {}' puts the old definition back, from {}",
+                        source::shell_word(&name),
                         backup.display()
                     ));
                 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::World;
 use super::errors::Advice;
-use super::source::Definition;
+use super::source::{Definition, shell_word};
 use crate::document::{Document, Encoding};
 use crate::host::local::{Local, Wanted};
 use crate::host::{Facts, Firmware, known_places};
@@ -18,7 +18,7 @@ use crate::report::diff::Labels;
 /// What a command does with a domain's definition, which decides the privilege it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Shown to a person, secrets masked: read-only.
+    /// Shown to a person, secrets masked: read-only, where the files of the host can be looked at.
     Look,
     /// Shown or given on with secrets: a definition without them loses them when it is defined.
     Complete,
@@ -72,7 +72,13 @@ impl World<'_> {
     /// A connection for a purpose; without the privilege for secrets, a read-only one.
     fn open_for(&mut self, purpose: Purpose) -> anyhow::Result<Box<dyn Hypervisor>> {
         if purpose == Purpose::Look {
-            return self.open(Mode::ReadOnly);
+            let connection = self.open(Mode::ReadOnly)?;
+            // What a remote host's firmware is, libvirt tells only who may write.
+            let more = match capabilities::is_local(&connection.uri()?) {
+                true => None,
+                false => self.open(Mode::ReadWrite).ok(),
+            };
+            return Ok(more.unwrap_or(connection));
         }
         let denied = match self.open(Mode::ReadWrite) {
             Ok(connection) => return Ok(connection),
@@ -100,9 +106,9 @@ impl World<'_> {
             )),
             false => error,
         })?;
-        let secrets = match connection.mode() {
-            Mode::ReadWrite => Secrets::Included,
-            Mode::ReadOnly => Secrets::Omitted,
+        let secrets = match (connection.mode(), purpose) {
+            (Mode::ReadWrite, Purpose::Complete) => Secrets::Included,
+            _ => Secrets::Omitted,
         };
         self.definition_of(&*connection, &info, secrets)
     }
@@ -253,7 +259,8 @@ pub(crate) fn must_be_stored(info: &DomainInfo) -> anyhow::Result<()> {
             "'{name}' is a transient domain: it has no stored definition and is gone when it stops"
         ),
         format!(
-            "change what creates it; or make it persistent first: virsh dumpxml --security-info {name} > vm.xml; virsh define vm.xml"
+            "change what creates it; or make it persistent first: virsh dumpxml --security-info {} > vm.xml; virsh define vm.xml",
+            shell_word(name)
         ),
     )
     .into())
@@ -270,7 +277,8 @@ pub(crate) fn must_start_anew(info: &DomainInfo, force: bool) -> anyhow::Result<
             "'{name}' has a managed save image, and its next start restores the old hardware from it"
         ),
         format!(
-            "start it and shut it down, or drop the image (virsh managedsave-remove {name}); or say --force"
+            "start it and shut it down, or drop the image (virsh managedsave-remove {}); or say --force",
+            shell_word(name)
         ),
     )
     .into())
@@ -281,7 +289,8 @@ pub(crate) fn takes_effect(info: &DomainInfo) -> String {
     let name = &info.name;
     if info.has_managed_save {
         format!(
-            "the next start of '{name}' restores the saved machine with its old hardware; the change takes effect at the start after a power-off, or at once after: virsh managedsave-remove {name}"
+            "the next start of '{name}' restores the saved machine with its old hardware; the change takes effect at the start after a power-off, or at once after: virsh managedsave-remove {}",
+            shell_word(name)
         )
     } else if info.state.is_active() {
         format!(

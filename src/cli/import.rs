@@ -112,6 +112,37 @@ pub(super) fn on_its_own(
     Ok(merge::merged(&document, &without_path(&document))?.unwrap_or(text))
 }
 
+/// The definition in the place of `stored`, whose network interfaces keep their MAC addresses where it
+/// names none: libvirt would make up new ones at every define, and the guest's network would not know
+/// them.
+///
+/// # Errors
+/// The definition cannot be merged into.
+pub(super) fn in_the_place_of(stored: &str, text: String) -> anyhow::Result<String> {
+    let (Ok(old), Ok(new)) = (Document::parse(stored), Document::parse(&text)) else {
+        return Ok(text);
+    };
+    let taken = Own::of(&new).macs;
+    let mut patch = Patch::new("the domain that is there", "<domain/>");
+    for (was, is) in old.devices("interface").zip(new.devices("interface")) {
+        let mac = document::child(was, "mac").and_then(|mac| mac.attribute("address"));
+        let same_kind = was.attribute("type") == is.attribute("type");
+        if let Some(mac) = mac.filter(|mac| !taken.contains(&mac.to_lowercase()))
+            && same_kind
+            && document::child(is, "mac").is_none()
+        {
+            let mut element = xmltree::Element::new("mac");
+            element
+                .attributes
+                .insert("address".to_owned(), mac.to_owned());
+            let mut interface = xmltree::Element::new("interface");
+            interface.children.push(xmltree::XMLNode::Element(element));
+            patch.merge_at(is, interface);
+        }
+    }
+    Ok(merge::merged(&new, &patch)?.unwrap_or(text))
+}
+
 /// `<nvram>` with nothing but where its contents come from.
 fn without_path(document: &Document<'_>) -> Patch {
     let mut element = xmltree::Element::new("nvram");

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::args::ListArgs;
 use super::errors::{Advice, InFile};
 use super::{Exit, World, choice};
-use crate::hypervisor::Mode;
+use crate::hypervisor::{DomainInfo, Mode};
 use crate::macos::{MACS, Mac};
 use crate::merge::{Declared, Patch};
 use crate::passes::settings::{self, Setting};
@@ -24,7 +24,10 @@ pub(crate) fn run(args: &ListArgs, world: &mut World<'_>) -> anyhow::Result<Exit
         let names: String = connection
             .domains()?
             .iter()
-            .map(|domain| format!("{}\n", domain.name))
+            .map(|domain| match args.json {
+                true => format!("{}\n", of_domain(domain)),
+                false => format!("{}\n", domain.name),
+            })
             .collect();
         world.out.print(&names)?;
         return Ok(Exit::Done);
@@ -54,6 +57,21 @@ pub(crate) fn run(args: &ListArgs, world: &mut World<'_>) -> anyhow::Result<Exit
     };
     world.out.print(&out)?;
     Ok(Exit::Done)
+}
+
+fn of_domain(domain: &DomainInfo) -> serde_json::Value {
+    json!({
+        "format": 1,
+        "kind": "domain",
+        "name": domain.name,
+        "uuid": domain.uuid,
+        "id": domain.id,
+        "state": domain.state,
+        "persistent": domain.persistent,
+        "autostart": domain.autostart,
+        "managed_save": domain.has_managed_save,
+        "snapshots": domain.snapshots,
+    })
 }
 
 /// Something that can be called by name.

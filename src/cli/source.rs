@@ -1,5 +1,6 @@
 //! From what was typed to a definition's text.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
 use std::fs::File;
@@ -95,6 +96,16 @@ impl Sources {
             .into());
         }
         Ok(vec![SourceName::Stdin])
+    }
+}
+
+/// A word as it is typed in a shell, with no more quotes than a person would type.
+pub(crate) fn shell_word(word: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
+    match word {
+        word if !word.is_empty() && word.chars().all(plain) => Cow::from(word),
+        // Only a NUL byte cannot be quoted, and no name of a domain and no prompt has one.
+        word => shlex::try_quote(word).unwrap_or(Cow::from(word)),
     }
 }
 

@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use super::args::UndoArgs;
 use super::connection::{must_be_stored, must_start_anew, takes_effect};
 use super::errors::Advice;
+use super::source::shell_word;
 use super::{Exit, World, confirm};
 use crate::document::Document;
 use crate::hypervisor::backup::{Backup, Store};
@@ -195,7 +196,10 @@ fn must_be_free(name: Option<&str>, connection: &dyn Hypervisor) -> anyhow::Resu
                 "the backup is of a domain '{name}' that is gone, and another one has that name now (UUID {})",
                 other.uuid
             ),
-            format!("rename that one first: virsh domrename {name} NEW"),
+            format!(
+                "rename that one first: virsh domrename {} NEW",
+                shell_word(name)
+            ),
         )
         .into()),
         Ok(_) => Ok(()),
@@ -234,8 +238,10 @@ fn no_backup(
     let elsewhere = store.list(None, Some(given))?;
     let help = match elsewhere.last() {
         Some(backup) => format!(
-            "there is one of {}: virt-patch -c {} undo {given}",
-            backup.uri, backup.uri
+            "there is one of {}: virt-patch -c {} undo {}",
+            backup.uri,
+            backup.uri,
+            shell_word(given)
         ),
         None => {
             "'virt-patch undo --list' shows the backups there are; only apply and undo make them"

@@ -278,6 +278,7 @@ pub fn is(node: Node<'_, '_>, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     /// What libvirt 9.0 and 11.3 do with each was measured: they drop it, refuse it or hand it on.

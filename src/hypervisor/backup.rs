@@ -11,7 +11,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::xml::text;
 
@@ -151,15 +151,25 @@ impl Store {
                 closed.push(level.to_owned());
             }
         }
-        let stem = humantime::format_rfc3339_seconds(now)
+        // The newest is what `undo` takes, also after the clock was set back.
+        let before = history(&directory, uri, uuid)?;
+        let latest = before
+            .iter()
+            .map(|backup| (backup.time, backup.number))
+            .max();
+        let (time, number) = match latest {
+            Some((time, number)) if time >= whole_seconds(now) => (time, number + 1),
+            _ => (now, 1),
+        };
+        let stem = humantime::format_rfc3339_seconds(time)
             .to_string()
             .replace(':', "-");
-        let (path, number) = place_new(&directory, &stem, definition)?;
+        let (path, number) = place_new(&directory, &stem, number, definition)?;
         let backup = Backup {
             path,
             uri: uri.to_owned(),
             uuid: uuid.to_owned(),
-            time: parse_time(&stem).unwrap_or(now),
+            time: parse_time(&stem).unwrap_or(time),
             number,
             name: domain_name(definition),
         };
@@ -229,10 +239,15 @@ fn close(directory: &Path) -> Result<bool, BackupError> {
 
 /// The content appears under its final name complete or not at all, and never in place of
 /// another file.
-fn place_new(directory: &Path, stem: &str, content: &str) -> Result<(PathBuf, u32), BackupError> {
+fn place_new(
+    directory: &Path,
+    stem: &str,
+    number: u32,
+    content: &str,
+) -> Result<(PathBuf, u32), BackupError> {
     let temporary = directory.join(format!(".{stem}.{}.tmp", std::process::id()));
-    let placed =
-        write_synced(&temporary, content).and_then(|()| link_free(&temporary, directory, stem));
+    let placed = write_synced(&temporary, content)
+        .and_then(|()| link_free(&temporary, directory, stem, number));
     // Gone after a rename; after a failure there is nothing better to do with it.
     let _ = fs::remove_file(&temporary);
     let placed = placed?;
@@ -256,8 +271,8 @@ fn link_free(
     temporary: &Path,
     directory: &Path,
     stem: &str,
+    mut number: u32,
 ) -> Result<(PathBuf, u32), BackupError> {
-    let mut number = 1;
     loop {
         let path = directory.join(backup_name(stem, number));
         match rename_new(temporary, &path) {
@@ -299,6 +314,12 @@ fn parse_name(name: &str) -> Option<(SystemTime, u32)> {
         None => (stem, 1),
     };
     Some((parse_time(stem)?, number))
+}
+
+/// As in the name of a file.
+fn whole_seconds(time: SystemTime) -> SystemTime {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }
 
 fn parse_time(stem: &str) -> Option<SystemTime> {

@@ -4,8 +4,9 @@
 //! attribute or a value. The line is then the changed one that says the most of those words.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
-use crate::document::Excerpt;
+use crate::document::{Document, Excerpt};
 
 /// The line of `after` that `message` most likely speaks of.
 pub fn line_of(message: &str, before: &str, after: &str) -> Option<Excerpt> {
@@ -46,10 +47,23 @@ fn by_words(message: &str, before: &str, after: &str) -> Option<usize> {
         }
         offset += line.len();
     }
-    // The schema blames the element around the wrong one; what was fine before is not to blame.
     let (_, named) = best?;
-    let first_after = changes.iter().find(|change| **change >= named);
-    first_after.or(changes.first()).copied().or(Some(named))
+    if !message.contains("validate") {
+        return Some(named);
+    }
+    // The schema blames the element around the wrong one; what was fine before is not to blame.
+    let inside = extent(after, named).unwrap_or(named..named + 1);
+    let to_blame = changes.into_iter().find(|change| inside.contains(change));
+    to_blame.or(Some(named))
+}
+
+/// From begin to end of the element whose start tag is at `offset`.
+fn extent(text: &str, offset: usize) -> Option<Range<usize>> {
+    let document = Document::parse(text).ok()?;
+    let mut nodes = document.root().descendants();
+    nodes
+        .find(|node| node.is_element() && node.range().start == offset)
+        .map(|node| node.range())
 }
 
 /// The words of a message that name something: quoted ones, and what follows "element" or
@@ -110,6 +124,15 @@ mod tests {
         );
         for (message, line) in [
             ("XML error: unknown watchdog model 'itco'", Some(7)),
+            // What it names may have been there before.
+            (
+                "XML error: the element 'vcpu' is not what it should be",
+                Some(2),
+            ),
+            (
+                "XML document failed to validate against schema: Unable to validate doc\nExtra element devices in interleave",
+                Some(7),
+            ),
             (
                 "unsupported configuration: CPU topology doesn't match maximum vcpu count",
                 None,

@@ -54,8 +54,10 @@ pub enum Redefined {
     Applied {
         /// UUID of the domain.
         uuid: String,
-        /// The backup of the old definition; `None` for a new domain.
+        /// The backup of the old definition; `None` for a new domain, and where nothing changed.
         backup: Option<PathBuf>,
+        /// libvirt makes the definition that it had of what it was given.
+        is_as_before: bool,
         /// Directories of backups that others could read and that were closed to them.
         closed: Vec<PathBuf>,
     },
@@ -193,11 +195,17 @@ pub fn redefine(change: &Change<'_>, means: &Means<'_>) -> Result<Redefined, Red
     let ended = define_and_verify(change, means, backup.as_ref());
     (means.critical)(false);
     match ended {
-        Ok(Stored::Right { uuid }) => Ok(Redefined::Applied {
-            uuid,
-            backup,
-            closed,
-        }),
+        Ok(Stored::Right { uuid, is_as_before }) => {
+            if is_as_before {
+                without_use(&mut backup);
+            }
+            Ok(Redefined::Applied {
+                uuid,
+                backup,
+                is_as_before,
+                closed,
+            })
+        }
         Ok(Stored::Wrong {
             problems,
             is_as_before,
@@ -250,6 +258,8 @@ fn plain(uuid: &str) -> String {
 enum Stored {
     Right {
         uuid: String,
+        /// The old definition to the letter.
+        is_as_before: bool,
     },
     Wrong {
         problems: Vec<String>,
@@ -326,7 +336,10 @@ fn define_and_verify(
     };
     problems.extend((means.verify)(&stored));
     if problems.is_empty() {
-        return Ok(Stored::Right { uuid });
+        return Ok(Stored::Right {
+            is_as_before: change.uuid.is_some() && stored == change.before,
+            uuid,
+        });
     }
     // What someone else made of it meanwhile is not ours to throw away.
     if hypervisor

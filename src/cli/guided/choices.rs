@@ -1,10 +1,9 @@
 //! What was chosen so far. All that the guided mode does is the command line made of it, so what it
 //! prints at the end is what it ran.
 
-use std::borrow::Cow;
 use std::path::Path;
 
-use super::super::source::SourceName;
+use super::super::source::{SourceName, shell_word};
 use crate::hypervisor::DomainInfo;
 
 /// The choices, in the order they are made.
@@ -163,12 +162,7 @@ pub(super) fn expanded(path: &str) -> String {
 
 /// The command as one line for a shell, with no more quotes than a person would type.
 pub(super) fn line(words: &[String]) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
-    let quoted = words.iter().map(|word| match word.as_str() {
-        word if !word.is_empty() && word.chars().all(plain) => Cow::from(word),
-        // Only a NUL byte cannot be quoted, and no prompt takes one.
-        word => shlex::try_quote(word).unwrap_or(Cow::from(word)),
-    });
+    let quoted = words.iter().map(|word| shell_word(word));
     quoted.collect::<Vec<_>>().join(" ")
 }
 

@@ -87,6 +87,20 @@ fn backups_of_one_second_stand_beside_each_other() {
 }
 
 #[test]
+fn the_newest_stays_the_last_when_the_clock_is_set_back() {
+    let (_state, store) = store();
+    let names = [at(60), at(0), at(0), at(90)].map(|time| {
+        let written = store.write(URI, UUID, &domain("a"), time).unwrap();
+        assert_eq!(
+            store.latest(None, UUID).unwrap().unwrap().path,
+            written.backup.path
+        );
+        written.backup.number
+    });
+    assert_eq!(names, [1, 2, 3, 1]);
+}
+
+#[test]
 fn many_writers_at_once_lose_nothing() {
     let (_state, store) = store();
     std::thread::scope(|scope| {
