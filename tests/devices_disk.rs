@@ -254,7 +254,15 @@ fn images_that_cannot_be_disks() {
         (
             Some(FileFact::default()),
             "disk.format=raw",
-            "blocked: the image '/x' does not exist; check the path, or create it: qemu-img create -f qcow2 /x 128G",
+            "blocked: there is no image file '/x'; check the path, or create one: qemu-img create -f qcow2 /x 128G",
+        ),
+        (
+            Some(FileFact {
+                device: Some(Device::Character),
+                ..FileFact::default()
+            }),
+            "",
+            "blocked: '/x' is a character device and holds no image",
         ),
         (
             Some(there),
@@ -289,6 +297,24 @@ fn images_that_cannot_be_disks() {
         .run("disk")
         .unchanged()
         .says("not-applicable: no image was given; --disk PATH adds one");
+}
+
+#[test]
+fn one_image_by_two_paths_is_one_disk() {
+    let image = FileFact {
+        exists: true,
+        format: Some(Qcow2),
+        identity: Some((1, 7)),
+        ..FileFact::default()
+    };
+    let there = disk("qcow2", "/images/mac.qcow2", "vda", "virtio", 1);
+    devices(&there)
+        .file("/images/mac.qcow2", image)
+        .file("/home/me/link", image)
+        .set("disk.paths=/home/me/link,/images/mac.qcow2 macos=tahoe")
+        .run("disk")
+        .unchanged()
+        .says("satisfied: 1 disk there, in this boot order");
 }
 
 #[test]

@@ -71,6 +71,11 @@ fn what_is_odd_about_a_request_is_said() {
             "there is a file of that name here; for it write ./small",
         ),
         (
+            "virt-patch diff vm.xml --host host.json --macos 10.15 --also usb",
+            1,
+            "note: the devices of this machine stay as they are; --also nic,display fits them to the release",
+        ),
+        (
             "virt-patch render vm.xml --host odd.json --pass hotplug --skip hotplug",
             0,
             "warning: 'odd.json': the key 'cpu.vendr' is unknown, and is not read",
@@ -96,6 +101,16 @@ fn what_is_odd_about_a_request_is_said() {
         .collect();
     assert_eq!(quiet, without_notes);
     assert_ne!(quiet, noisy);
+}
+
+#[test]
+fn a_count_that_is_no_power_of_two_is_kept() {
+    let place = place();
+    let command = format!("sed 's/<vcpu>2</<vcpu>6</' vm.xml | virt-patch render {PASSES}");
+    assert!(works(place.path(), &command).contains("<vcpu>4</vcpu>"));
+    let command = command.replace("topology,", "fake-core-count,topology,");
+    let kept = works(place.path(), &command);
+    assert!(kept.contains("<vcpu current=\"6\">8</vcpu>"), "{kept}");
 }
 
 #[test]

@@ -176,6 +176,23 @@ pub(crate) fn without_effect(args: &RunArgs, steps: &[Step]) -> Vec<String> {
         .collect()
 }
 
+/// What to say where a release was chosen and passes that follow it leave an existing machine alone.
+pub(crate) fn left_alone(args: &RunArgs, profile: &Profile, steps: &[Step]) -> Option<String> {
+    const FOLLOW: [&str; 3] = ["nic", "usb", "display"];
+    args.macos.as_ref().filter(|_| args.pass.is_none())?;
+    let left: Vec<&str> = FOLLOW
+        .into_iter()
+        .filter(|name| profile.template_passes.iter().any(|pass| pass == name))
+        .filter(|name| steps.iter().all(|step| step.name() != *name))
+        .collect();
+    (!left.is_empty()).then(|| {
+        format!(
+            "the devices of this machine stay as they are; --also {} fits them to the release",
+            left.join(",")
+        )
+    })
+}
+
 /// Adds passes, each before the first that runs later.
 fn add(chosen: &mut Vec<&'static Pass>, more: Vec<&'static Pass>) {
     let place = |pass: &Pass| passes::PASSES.iter().position(|one| one.name == pass.name);

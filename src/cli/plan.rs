@@ -38,6 +38,8 @@ pub(crate) struct Job {
     host: HostName,
     /// What is to be said once, before the first plan.
     warnings: RefCell<Vec<String>>,
+    /// What is to be said once, before the first plan for a machine that is there.
+    note: RefCell<Option<String>>,
 }
 
 /// `--host`.
@@ -76,10 +78,12 @@ impl Job {
         let (host, mut warnings) = HostName::parse(args.host.as_deref())?;
         let template_steps = choice::steps(args, &profile, &patches, true)?;
         warnings.extend(choice::without_effect(args, &template_steps));
+        let steps = choice::steps(args, &profile, &patches, false)?;
         Ok(Job {
             host,
             warnings: RefCell::new(warnings),
-            steps: choice::steps(args, &profile, &patches, false)?,
+            note: RefCell::new(choice::left_alone(args, &profile, &steps)),
+            steps,
             template_steps,
             profile: profile.name,
             settings,
@@ -107,6 +111,11 @@ impl Job {
     ) -> anyhow::Result<Plan> {
         for warning in self.warnings.take() {
             world.out.warn(&warning);
+        }
+        if !definition.template
+            && let Some(note) = self.note.take()
+        {
+            world.out.say(&format!("note: {note}"));
         }
         if self.named && !definition.is_new {
             return Err(Advice::new(

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs::OpenOptions;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::emulator_cache::Cache;
@@ -158,11 +159,21 @@ impl Local {
         if !path.starts_with('/') {
             return Some(FileFact::default());
         }
+        let identity = || {
+            let metadata = self.tree.metadata(Path::new(path)).ok()?;
+            self.tree
+                .is_machine()
+                .then(|| (metadata.dev(), metadata.ino()))
+        };
         match image::look(&self.tree, Path::new(path)) {
-            Found::Image(fact) => Some(fact),
+            Found::Image(fact) => Some(FileFact {
+                identity: identity(),
+                ..fact
+            }),
             Found::Device => Some(FileFact {
                 exists: true,
                 device: Some(Device::Block),
+                identity: identity(),
                 ..FileFact::default()
             }),
             Found::Character => Some(FileFact {

@@ -241,6 +241,10 @@ pub struct FileFact {
     /// What there is, when it is no regular file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<Device>,
+    /// Which file it is, by whatever path: the numbers of its file system and inode. Known of the
+    /// machine this runs on only.
+    #[serde(skip)]
+    pub identity: Option<(u64, u64)>,
 }
 
 /// A device node.

@@ -60,7 +60,15 @@ pub const PASS: Pass = Pass {
         emulators: false,
         machine: false,
     },
-    files: |_, settings| paths(settings),
+    files: |document, settings| {
+        let mut files = paths(settings);
+        if !files.is_empty() {
+            // One image must not become two disks because it was named by a link.
+            let sources = document.devices("disk").filter_map(image::source);
+            files.extend(sources.map(str::to_owned));
+        }
+        files
+    },
     settings: SETTINGS,
     run,
 };
@@ -106,7 +114,14 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     let mut images = Vec::new();
     for path in &paths {
         match Image::look(path, context) {
-            Ok(image) => images.push(image),
+            Ok(image) => {
+                let is_there = |other: &Image<'_>| {
+                    image.identity.is_some() && other.identity == image.identity
+                };
+                if !images.iter().any(is_there) {
+                    images.push(image);
+                }
+            }
             Err(reason) => return Outcome::blocked(reason),
         }
     }
@@ -125,11 +140,11 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         None => "<domain/>",
     };
     let mut patch = Patch::new("disk", text);
-    let orders = boot::Orders::of(document, &images);
+    let orders = boot::Orders::of(document, &images, context.facts);
     orders.move_others(&mut patch);
     let mut targets = Targets::of(document, bus);
     for (image, order) in images.iter().zip(&orders.of_images) {
-        match image.disk_of(document) {
+        match image.disk_of(document, context.facts) {
             Some(disk) => update(disk, image, bus, *order, &mut targets, &mut patch),
             None => {
                 let new = new(image, bus, &targets.next(), *order);

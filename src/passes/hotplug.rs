@@ -77,6 +77,12 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         "with ACPI hotplug on, macOS stops at '[PCI configuration begin]' or does not see the NIC",
         "ACPI PCI hotplug with bridge support is off",
     )
+    .noting((driver == "PIIX4_PM").then(|| {
+        format!(
+            "'{}' is an i440fx machine, and macOS expects the PCI Express of q35; --set machine.convert=yes converts it",
+            guest::machine_name(document)
+        )
+    }))
     .into()
 }
 

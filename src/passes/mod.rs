@@ -197,10 +197,10 @@ pub const PASSES: &[Pass] = &[
     lifecycle::PASS,
     // Before the rest of the six: everything else can be looked at on a machine that starts.
     firmware::PASS,
+    // Before topology, which would take a power of two of the vCPUs that it keeps.
+    fake_core_count::PASS,
     // Before topoext and cpu-override, which ask how many threads a core has.
     topology::PASS,
-    // After topology, which makes room for it: enables a part of those vCPUs.
-    fake_core_count::PASS,
     // After topology and fake-core-count, which decide how many vCPUs there are.
     pinning::PASS,
     nic::PASS,

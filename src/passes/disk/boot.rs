@@ -5,6 +5,7 @@ use roxmltree::Node;
 use super::super::elements::{element, with};
 use super::image::{Image, is_opencore, source};
 use crate::document::{Document, child, children};
+use crate::host::Facts;
 use crate::merge::{Op, Patch};
 
 /// Who boots when.
@@ -20,10 +21,13 @@ pub(super) struct Orders<'a> {
 impl<'a> Orders<'a> {
     /// The images come first, in their order; only an OpenCore that is in the definition already stays
     /// before images that are none. Other devices keep their order among themselves.
-    pub(super) fn of(document: &'a Document<'_>, images: &[Image<'_>]) -> Orders<'a> {
-        let is_given = |node: &Node<'_, '_>| {
-            source(*node).is_some_and(|path| images.iter().any(|image| image.path == path))
-        };
+    pub(super) fn of(
+        document: &'a Document<'_>,
+        images: &[Image<'_>],
+        facts: &Facts,
+    ) -> Orders<'a> {
+        let is_given =
+            |node: &Node<'_, '_>| images.iter().any(|image| image.is_source_of(*node, facts));
         let mut others: Vec<(Node<'a, 'a>, Option<u32>)> = booting(document);
         others.retain(|(node, _)| !is_given(node));
         let (opencore, others): (Vec<_>, Vec<_>) = others

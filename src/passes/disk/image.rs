@@ -4,13 +4,15 @@ use roxmltree::Node;
 
 use super::super::Context;
 use crate::document::{Document, child};
-use crate::host::{Device, ImageFormat};
+use crate::host::{Device, Facts, ImageFormat};
 
 /// An image or block device.
 pub(super) struct Image<'s> {
     pub(super) path: &'s str,
     pub(super) format: ImageFormat,
     pub(super) is_block: bool,
+    /// Which file it is.
+    pub(super) identity: Option<(u64, u64)>,
     /// By its name: nothing else tells it from outside.
     pub(super) is_opencore: bool,
 }
@@ -23,20 +25,25 @@ impl<'s> Image<'s> {
             Some(_) => Some(ImageFormat::Qcow2),
             None => None,
         };
+        let fact = context.facts.files.get(path);
         let image = |format, is_block| Image {
             path,
             format,
             is_block,
+            identity: fact.and_then(|fact| fact.identity),
             is_opencore: is_opencore(path),
         };
-        let Some(fact) = context.facts.files.get(path) else {
+        let Some(fact) = fact else {
             return said.map(|format| image(format, false)).ok_or_else(|| {
                 format!("nothing is known of the image '{path}'; run this on its host, or say --set disk.format=raw or qcow2")
             });
         };
+        if fact.device == Some(Device::Character) {
+            return Err(format!("'{path}' is a character device and holds no image"));
+        }
         if !fact.exists {
             return Err(format!(
-                "the image '{path}' does not exist; check the path, or create it: qemu-img create -f qcow2 {path} 128G"
+                "there is no image file '{path}'; check the path, or create one: qemu-img create -f qcow2 {path} 128G"
             ));
         }
         if let Some(foreign) = fact.foreign {
@@ -64,10 +71,22 @@ impl<'s> Image<'s> {
     }
 
     /// The disk of the definition that has it as its source.
-    pub(super) fn disk_of<'a>(&self, document: &'a Document<'_>) -> Option<Node<'a, 'a>> {
+    pub(super) fn disk_of<'a>(
+        &self,
+        document: &'a Document<'_>,
+        facts: &Facts,
+    ) -> Option<Node<'a, 'a>> {
         document
             .devices("disk")
-            .find(|disk| source(*disk) == Some(self.path))
+            .find(|disk| self.is_source_of(*disk, facts))
+    }
+
+    /// Whether a device has it as its source, by this path or another.
+    pub(super) fn is_source_of(&self, device: Node<'_, '_>, facts: &Facts) -> bool {
+        let identity = |path| facts.files.get(path).and_then(|fact| fact.identity);
+        source(device).is_some_and(|path| {
+            path == self.path || (self.identity.is_some() && self.identity == identity(path))
+        })
     }
 }
 
