@@ -270,7 +270,12 @@ fn run_until_change(
     reports: &mut Vec<StepReport>,
 ) -> Result<Option<String>, PlanError> {
     for step in steps {
-        let report = one(document, step, context)?;
+        let report = one(document, step, context).map_err(|error| {
+            match reports.iter().any(|report| report.after.is_some()) {
+                true => error.after_changes(),
+                false => error,
+            }
+        })?;
         let new = report.after.clone();
         reports.push(report);
         if new.is_some() {
@@ -284,10 +289,10 @@ fn one(
     document: &Document<'_>,
     step: &Step,
     context: &Context<'_>,
-) -> Result<StepReport, PlanError> {
+) -> Result<StepReport, MergeError> {
     match step {
         Step::Pass(pass) => Ok(run_pass(document, pass, context)),
-        Step::Patch(patch) => Ok(run_patch(document, patch, context)?),
+        Step::Patch(patch) => run_patch(document, patch, context),
     }
 }
 
@@ -331,7 +336,7 @@ fn run_patch(
         facts: facts::facts(document, context),
         ..patch.clone()
     };
-    let wanted = match patch.resolve() {
+    let wanted = match patch.resolve_for(document) {
         Ok(wanted) => wanted,
         Err(error @ MergeError::Unknown { .. }) => {
             return Ok(report(Verdict::Blocked, error.to_string()));

@@ -143,7 +143,7 @@ fn values_are_given_by_name_or_by_patch_and_name() {
     }
     place
         .render("--pass= --patch b.xml")
-        .refused("error: cannot merge a patch into 'vm.xml'\ncaused by: the placeholder ${text} has no value\n --> b.xml:1:40\n1 | <patch:value name='text'/><description>${text}</description>\n  |                                        ^\nhelp: say it with --set text=…\n");
+        .refused("error: cannot merge a patch into 'vm.xml'\ncaused by: the placeholder ${text} has no value (line 1 of the definition)\n --> b.xml:1:40\n1 | <patch:value name='text'/><description>${text}</description>\n  |                                        ^\nhelp: say it with --set text=…\n");
     place
         .render("--pass= --patch a.xml --set a.txt=x")
         .refused("error: unknown setting 'a.txt'\nhelp: did you mean 'a.text'?\n");
@@ -211,15 +211,15 @@ fn a_patch_that_does_not_fit_stops_the_run_with_both_places() {
     for (patch, message) in [
         (
             "which.xml",
-            "error: cannot merge a patch into 'vm.xml'\ncaused by: <disk> could be the one in line 9 or in line 12; say which with <target dev=…> (line 9 of the definition)\n --> which.xml:3:5\n3 |     <disk><driver cache='none'/></disk>\n  |     ^\n",
+            "error: cannot merge a patch into 'vm.xml'\ncaused by: <disk> could be the one in line 9 or in line 12; say which with <target dev=…> (line 9 of the definition as the steps before leave it)\n --> which.xml:3:5\n3 |     <disk><driver cache='none'/></disk>\n  |     ^\n",
         ),
         (
             "gone.xml",
-            "error: cannot merge a patch into 'vm.xml'\ncaused by: there is no such <tpm> to remove (line 8 of the definition)\n --> gone.xml:2:12\n2 |   <devices><tpm patch:op='remove!'/></devices>\n  |            ^\n",
+            "error: cannot merge a patch into 'vm.xml'\ncaused by: there is no such <tpm> to remove (line 8 of the definition as the steps before leave it)\n --> gone.xml:2:12\n2 |   <devices><tpm patch:op='remove!'/></devices>\n  |            ^\n",
         ),
         (
             "text.xml",
-            "error: cannot merge a patch into 'vm.xml'\ncaused by: the patch has text for <os>, which holds <type> (line 5 of the definition)\n --> text.xml:1:1\n1 | <os>text</os>\n  | ^\n",
+            "error: cannot merge a patch into 'vm.xml'\ncaused by: the patch has text for <os>, which holds <type> (line 5 of the definition as the steps before leave it)\n --> text.xml:1:1\n1 | <os>text</os>\n  | ^\n",
         ),
         (
             "odd.xml",

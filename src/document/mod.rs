@@ -24,6 +24,24 @@ pub use style::Style;
 pub(crate) use style::{after_trailing_comments, indent_of, starts_line, with_line};
 pub use write::{escape_attribute, escape_text};
 
+/// Elements below `<domain>` of which a definition has one.
+pub const SINGLETONS: [&str; 14] = [
+    "name",
+    "uuid",
+    "memory",
+    "currentMemory",
+    "maxMemory",
+    "memoryBacking",
+    "vcpu",
+    "vcpus",
+    "cputune",
+    "os",
+    "features",
+    "cpu",
+    "clock",
+    "devices",
+];
+
 /// A parsed definition, borrowed from its text.
 #[derive(Debug)]
 pub struct Document<'t> {
@@ -120,22 +138,6 @@ impl<'t> Document<'t> {
     /// The first singleton below the root that stands there twice. libvirt takes the first of
     /// some and merges others, and only `--validate` objects; a change to one of two is a guess.
     pub fn duplicate(&self) -> Option<DocumentError> {
-        const SINGLETONS: [&str; 14] = [
-            "name",
-            "uuid",
-            "memory",
-            "currentMemory",
-            "maxMemory",
-            "memoryBacking",
-            "vcpu",
-            "vcpus",
-            "cputune",
-            "os",
-            "features",
-            "cpu",
-            "clock",
-            "devices",
-        ];
         let mut seen: [Option<Node<'_, '_>>; SINGLETONS.len()] = [None; SINGLETONS.len()];
         for element in self.root().children().filter(Node::is_element) {
             let name = element.tag_name();

@@ -11,6 +11,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::xml::text;
@@ -245,7 +246,9 @@ fn place_new(
     number: u32,
     content: &str,
 ) -> Result<(PathBuf, u32), BackupError> {
-    let temporary = directory.join(format!(".{stem}.{}.tmp", std::process::id()));
+    static WRITTEN: AtomicU32 = AtomicU32::new(0);
+    let count = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    let temporary = directory.join(format!(".{stem}.{}-{count}.tmp", std::process::id()));
     let placed = write_synced(&temporary, content)
         .and_then(|()| link_free(&temporary, directory, stem, number));
     // Gone after a rename; after a failure there is nothing better to do with it.

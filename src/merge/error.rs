@@ -15,7 +15,7 @@ pub enum MergeError {
         source: DocumentError,
     },
     /// The patch, or the patch and the document together, make no sense.
-    #[error("{message}{}", place(.document))]
+    #[error("{message}{}", place(.document, *.changed))]
     Unfit {
         /// What is wrong.
         message: String,
@@ -27,6 +27,8 @@ pub enum MergeError {
         excerpt: Excerpt,
         /// The place in the document, where there is one.
         document: Option<Position>,
+        /// The document is what the steps before made of the user's.
+        changed: bool,
     },
     /// The patch asks for something that is not known here. It makes sense elsewhere.
     #[error("{what} is unknown, and line {} of the patch asks for it", .position.line)]
@@ -56,6 +58,28 @@ impl MergeError {
             patch: patch.name.clone(),
             excerpt: Excerpt::of(&patch.text, offset),
             document: None,
+            changed: false,
+        }
+    }
+
+    /// For a document that is not the user's own any more.
+    pub(crate) fn after_changes(mut self) -> MergeError {
+        if let MergeError::Unfit { changed, .. } = &mut self {
+            *changed = true;
+        }
+        self
+    }
+
+    /// The place in the patch of a placeholder that stands for nothing.
+    pub(super) fn placeholder(&self) -> Option<Position> {
+        match self {
+            MergeError::Unfit {
+                document: None,
+                message,
+                excerpt,
+                ..
+            } if message.starts_with("the placeholder") => Some(excerpt.position),
+            _ => None,
         }
     }
 
@@ -87,9 +111,13 @@ impl MergeError {
     }
 }
 
-fn place(document: &Option<Position>) -> String {
+fn place(document: &Option<Position>, changed: bool) -> String {
+    let of = match changed {
+        true => "the definition as the steps before leave it",
+        false => "the definition",
+    };
     match document {
-        Some(position) => format!(" (line {} of the definition)", position.line),
+        Some(position) => format!(" (line {} of {of})", position.line),
         None => String::new(),
     }
 }

@@ -96,6 +96,7 @@ fn merge_wanted(
         Op::Replace => merger.replace_root(&wanted.root)?,
         _ => merger.element(document.root(), &wanted.root)?,
     }
+    merger.no_text_for_elements(&wanted.root)?;
     merger.single_elements()?;
     merger.declare_qemu();
     settle(&mut merger.edits);
@@ -166,6 +167,49 @@ impl<'m> Merger<'m> {
     }
 
     /// The changes that name their element by its place.
+    /// Refuses text for what holds elements in every definition, be it empty in this one.
+    fn no_text_for_elements(&self, root: &Element) -> Result<(), MergeError> {
+        const HOLD_ELEMENTS: [&str; 14] = [
+            "os",
+            "sysinfo",
+            "features",
+            "cpu",
+            "clock",
+            "pm",
+            "devices",
+            "cputune",
+            "numatune",
+            "blkiotune",
+            "memtune",
+            "memoryBacking",
+            "vcpus",
+            "iothreadids",
+        ];
+        let has_text = |one: &&Element| one.text.is_some() && one.namespace.is_none();
+        let below_root = |one: &&Element| HOLD_ELEMENTS.contains(&one.name.as_str());
+        let is_device = |one: &&Element| one.name != "emulator";
+        let refuse = |parent: Node<'_, '_>, one: &Element| {
+            let message = format!(
+                "the patch has text for <{}>, which holds elements",
+                one.name
+            );
+            let there = document::child(parent, &one.name).unwrap_or(parent);
+            let place = self.document.position(there.range().start);
+            Err(self.error(one, message).at(place))
+        };
+        let top = self.document.root();
+        let mut all = root.children.iter();
+        if let Some(one) = all.find(|one| has_text(one) && below_root(one)) {
+            return refuse(top, one);
+        }
+        let devices = root.children.iter().filter(|one| one.name == "devices");
+        let mut all = devices.flat_map(|devices| &devices.children);
+        match all.find(|one| has_text(one) && is_device(one)) {
+            Some(one) => refuse(document::child(top, "devices").unwrap_or(top), one),
+            None => Ok(()),
+        }
+    }
+
     fn single_elements(&mut self) -> Result<(), MergeError> {
         if self.patch.here.is_empty() {
             return Ok(());
@@ -201,6 +245,21 @@ impl<'m> Merger<'m> {
                 return Ok(());
             }
             Op::Append => {
+                let is_single = children.parent() == self.document.root()
+                    && wanted.namespace.is_none()
+                    && document::SINGLETONS.contains(&wanted.name.as_str());
+                let mut others = children.named(wanted).into_iter();
+                if is_single
+                    && let Some(other) = others.find(|node| !siblings.removed.contains(node))
+                    && !element_matches(other, wanted, false)
+                {
+                    let message = format!(
+                        "patch:op='append' would make a second <{}>, and a definition has one",
+                        wanted.name
+                    );
+                    let place = self.document.position(other.range().start);
+                    return Err(self.error(wanted, message).at(place));
+                }
                 // Of several that are appended each needs one of its own.
                 let there = children.named(wanted).into_iter().find(|node| {
                     !siblings.appended.contains(node)

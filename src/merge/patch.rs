@@ -8,6 +8,7 @@ use roxmltree::Node;
 use super::condition::Fact;
 use super::error::MergeError;
 use super::resolve::{self, Declared};
+use crate::document::Document;
 
 /// The namespace of the directives (`patch:op`, `patch:unset`, `patch:when`, `<patch:value>`);
 /// they never reach a document.
@@ -153,6 +154,23 @@ impl Patch {
     /// a value, or a condition that asks for something unknown.
     pub fn resolve(&self) -> Result<Wanted, MergeError> {
         resolve::resolve(self)
+    }
+
+    /// As [`Patch::resolve`], for this document: where a placeholder has no value, the error says what
+    /// of the document it was for.
+    ///
+    /// # Errors
+    /// As [`Patch::resolve`].
+    pub fn resolve_for(&self, document: &Document<'_>) -> Result<Wanted, MergeError> {
+        self.resolve().map_err(|error| {
+            let place = error
+                .placeholder()
+                .and_then(|position| resolve::place_in(document, self, position));
+            match place {
+                Some(place) => error.at(place),
+                None => error,
+            }
+        })
     }
 
     /// The placeholders the patch declares with `<patch:value name=… default=…>`.

@@ -10,7 +10,7 @@ use super::error::MergeError;
 use super::patch::{Attribute, DIRECTIVES, Element, Op, Patch, Wanted};
 use super::source::{self, Source};
 use super::{keys, places};
-use crate::document::{Document, DocumentError, qemu};
+use crate::document::{Document, DocumentError, Position, qemu};
 use crate::text;
 
 /// A placeholder of a patch's own: `<patch:value name="tag" default="share">what for</patch:value>`.
@@ -80,6 +80,42 @@ fn read<'s, 'p>(
     let source = wrapped.get_or_init(|| Source::wrapped(&patch.text));
     let document = source.parse().map_err(|error| malformed(patch, error))?;
     Ok((source, document))
+}
+
+/// The place in `document` that what stands at `position` of the patch is for: the element it speaks
+/// of, or as much of what is around that as there is.
+pub(super) fn place_in(
+    document: &crate::document::Document<'_>,
+    patch: &Patch,
+    position: Position,
+) -> Option<Position> {
+    let (whole, wrapped) = (Source::whole(&patch.text), OnceCell::new());
+    let (source, tree) = read(patch, whole.as_ref(), &wrapped).ok()?;
+    let lines = patch.text.split_inclusive('\n');
+    let line: usize = lines.take(position.line - 1).map(str::len).sum();
+    let rest = patch.text.get(line..)?;
+    let column = rest.char_indices().nth(position.column - 1)?.0;
+    let offset = source.shift + line + column;
+    let innermost = tree
+        .root()
+        .descendants()
+        .rfind(|node| node.is_element() && node.range().contains(&offset))?;
+    let names: Vec<&str> = innermost
+        .ancestors()
+        .filter(|node| node.is_element() && (!source.is_wrapped() || *node != tree.root()))
+        .map(|node| node.tag_name().name())
+        .filter(|name| *name != "domain")
+        .collect();
+    let outermost = Element::new(names.last().copied().unwrap_or("domain"));
+    let around = places::of(&outermost).unwrap_or_default();
+    let mut place = document.root();
+    for name in around.iter().copied().chain(names.into_iter().rev()) {
+        match place.children().find(|node| node.tag_name().name() == name) {
+            Some(inner) => place = inner,
+            None => break,
+        }
+    }
+    Some(document.position(place.range().start))
 }
 
 /// See [`Patch::declared`].
@@ -193,6 +229,7 @@ impl Resolver<'_> {
 
     /// Puts each fragment where it belongs.
     fn fragments(&self, top: Node<'_, '_>) -> Result<Element, MergeError> {
+        self.pairs_stay_together(top)?;
         let mut root = Element::new("domain");
         for node in top.children().filter(Node::is_element) {
             if is_directive(node) {
@@ -219,6 +256,33 @@ impl Resolver<'_> {
         Ok(root)
     }
 
+    /// Refuses a condition that leaves an option without its value, or a value without its option:
+    /// the next argument would take its place.
+    fn pairs_stay_together(&self, commandline: Node<'_, '_>) -> Result<(), MergeError> {
+        let mut args = commandline.children().filter(|node| qemu::is(*node, "arg"));
+        if args.clone().all(|arg| when(arg).is_none()) {
+            return Ok(());
+        }
+        while let Some(arg) = args.next() {
+            let text = arg.attribute("value").unwrap_or_default();
+            let option = text.strip_prefix("--").or_else(|| text.strip_prefix('-'));
+            let Some(option) = option.filter(|option| qemu::takes_value(option)) else {
+                continue;
+            };
+            let Some(value) = args.next() else { break };
+            let stays = |arg: Node<'_, '_>| when(arg).map_or(Ok(true), |when| self.holds(when));
+            if stays(arg)? != stays(value)? {
+                let message = format!(
+                    "a condition leaves out one of the two arguments of '-{option}' and not the other"
+                );
+                return Err(self
+                    .error(self.offset(arg), message)
+                    .helped("write the same patch:when on both".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
     /// The element with everything in it; `None` when a condition leaves it out.
     fn element(&self, node: Node<'_, '_>) -> Result<Option<Element>, MergeError> {
         let offset = self.offset(node);
@@ -231,7 +295,7 @@ impl Resolver<'_> {
             offset,
             ..Element::new(node.tag_name().name())
         };
-        if let Some(when) = node.attribute_node((DIRECTIVES, "when"))
+        if let Some(when) = when(node)
             && !self.holds(when)?
         {
             return Ok(None);
@@ -263,6 +327,9 @@ impl Resolver<'_> {
         {
             let message = format!("patch:unset names '{name}', which the patch sets as well");
             return Err(self.error(offset, message));
+        }
+        if qemu::is(node, "commandline") {
+            self.pairs_stay_together(node)?;
         }
         let mut left_out = false;
         for child in node.children() {
@@ -667,6 +734,10 @@ fn last_attributes(element: &mut Element) {
         kept.push(attribute);
     }
     element.attributes = kept;
+}
+
+fn when<'a, 't>(node: Node<'a, 't>) -> Option<TreeAttribute<'a, 't>> {
+    node.attribute_node((DIRECTIVES, "when"))
 }
 
 /// Nearly the namespace of directives: misspelt, or of a version that is yet to come.

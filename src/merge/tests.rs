@@ -287,6 +287,48 @@ fn directives() {
 }
 
 #[test]
+fn what_there_is_one_of_is_not_appended() {
+    let d = |inside: &str| format!("<domain xmlns:patch='urn:virt-patch:1'>{inside}</domain>");
+    let two = d("<vcpu patch:op='append'>4</vcpu>");
+    let four = "<domain><vcpu>4</vcpu></domain>";
+    check(four, &two, four);
+    assert_eq!(
+        refused("<domain>\n<vcpu>2</vcpu></domain>", &two),
+        "patch:op='append' would make a second <vcpu>, and a definition has one (line 2 of the definition)"
+    );
+}
+
+#[test]
+fn a_placeholder_without_a_value_says_what_it_is_for() {
+    let document =
+        Document::parse_domain("<domain>\n<devices>\n<video/>\n<sound/></devices></domain>")
+            .unwrap();
+    for (patch, line) in [
+        (
+            "<domain><devices><video><model type='${x}'/></video></devices></domain>",
+            3,
+        ),
+        (
+            "<domain><devices>\n<tpm model='${x}'/></devices></domain>",
+            2,
+        ),
+        ("<watchdog model='${x}'/>", 2),
+        ("<title>${x}</title>", 1),
+    ] {
+        let error = Patch::new("test.xml", patch)
+            .resolve_for(&document)
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the placeholder ${{x}} has no value; there are none here (line {line} of the definition)"
+            ),
+            "{patch}"
+        );
+    }
+}
+
+#[test]
 fn text_and_elements_do_not_mix() {
     assert_eq!(
         refused(
@@ -302,6 +344,21 @@ fn text_and_elements_do_not_mix() {
         ),
         "the patch has elements for <vcpu>, which holds text (line 1 of the definition)"
     );
+    // Also where the definition has nothing in it, or none of it.
+    for (before, patch, message) in [
+        (
+            "<domain>\n<blkiotune/></domain>",
+            "<blkiotune>text</blkiotune>",
+            "the patch has text for <blkiotune>, which holds elements (line 2 of the definition)",
+        ),
+        (
+            "<domain>\n<devices/></domain>",
+            "<devices><tpm>text</tpm></devices>",
+            "the patch has text for <tpm>, which holds elements (line 2 of the definition)",
+        ),
+    ] {
+        assert_eq!(refused(before, patch), message);
+    }
     assert_eq!(
         refused("<domain/>", "<domain><a>text<b/></a></domain>"),
         "<a> holds both elements and the text 'text'"

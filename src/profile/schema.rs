@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::INHERITED;
+use crate::macos::RELEASES;
 use crate::merge::Patch;
 use crate::passes::PASSES;
 use crate::passes::settings::{self, Setting};
@@ -106,10 +107,31 @@ fn all_settings() -> Map<String, Value> {
 }
 
 fn value_of(setting: &Setting) -> Value {
-    json!({
+    let description = format!("{}: {}", setting.values, setting.about);
+    let words: Vec<&str> = setting.values.split('|').collect();
+    // What stands for something is in capitals.
+    let is_literal = |word: &&str| !word.contains(char::is_uppercase);
+    if words.len() > 1 && words.iter().all(is_literal) {
+        let numbers = words.iter().filter_map(|word| word.parse::<u32>().ok());
+        let numbers = numbers.map(Value::from);
+        let switches = words.iter().filter_map(|word| match *word {
+            "yes" => Some(Value::from(true)),
+            "no" => Some(Value::from(false)),
+            _ => None,
+        });
+        let texts = words.iter().map(|word| Value::from(*word));
+        let all: Vec<Value> = texts.chain(numbers).chain(switches).collect();
+        return json!({ "enum": all, "description": description });
+    }
+    let mut value = json!({
         "type": ["string", "integer", "number", "boolean"],
-        "description": format!("{}: {}", setting.values, setting.about),
-    })
+        "description": description,
+    });
+    if let (true, Some(value)) = (setting.key == "macos", value.as_object_mut()) {
+        let names: Vec<&str> = RELEASES.iter().map(|release| release.name).collect();
+        value.insert("examples".to_owned(), Value::from(names));
+    }
+    value
 }
 
 fn insert(sections: &mut Map<String, Value>, section: &str, name: &str, value: Value) {

@@ -226,6 +226,7 @@ fn the_schema_takes_every_shipped_profile_and_no_slip() {
     for text in [
         "passes = ['topology', '...']\npatches = ['mine', './mine.xml']\nextends = './x.toml'",
         "[settings]\ntopology.vcpus = 4\nmine.tag = 'x'\n",
+        "[settings]\ntopology.threads = 1\nmachine.convert = 'yes'\nmacos = 10.15\n",
     ] {
         assert_eq!(validate(&schema, text), Ok(()), "{text}");
     }
@@ -236,6 +237,8 @@ fn the_schema_takes_every_shipped_profile_and_no_slip() {
         "[settings]\ntopology.vcpu = 4",
         "summary = 1",
         "[settings.topology]\nvcpus = []",
+        "[settings]\ntopology.threads = 3",
+        "[settings]\nmachine.convert = 'ja'",
     ] {
         assert!(validate(&schema, text).is_err(), "{text}");
     }
@@ -256,7 +259,9 @@ fn check(schema: &Value, value: &Value) -> Result<(), String> {
     };
     for (keyword, argument) in schema {
         let fine = match keyword.as_str() {
-            "$schema" | "title" | "description" | "default" => Ok(()),
+            "$schema" | "title" | "description" | "default" | "examples" => Ok(()),
+            "enum" if argument.as_array().unwrap().contains(value) => Ok(()),
+            "enum" => Err(format!("{value} is not in {argument}")),
             "const" if value == argument => Ok(()),
             "const" => Err(format!("{value} is not {argument}")),
             "type" => {

@@ -371,6 +371,10 @@ fn values_come_from_the_user_the_patch_and_the_facts() {
             "1:1 the namespace 'urn:virt-patch:2' is not the one of directives / write xmlns:patch='urn:virt-patch:1'",
         ),
         (
+            "<qemu:arg value='-device'/>\n<qemu:arg value='x' patch:when='libvirt &lt; 8'/><qemu:arg value='-usb'/>",
+            "1:1 a condition leaves out one of the two arguments of '-device' and not the other / write the same patch:when on both",
+        ),
+        (
             "<title>5$</title>",
             "1:8 a '$' that begins no placeholder in '5$'; write ${name}, or $$ for a dollar sign / -",
         ),
