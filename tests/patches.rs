@@ -94,7 +94,7 @@ fn patches_run_in_their_order_after_the_passes() {
         ),
     ]);
     let out =
-        place.patched("--patch first.xml --patch ./second.xml --patch mine --patch no-balloon");
+        place.patched("--patch first.xml --patch ./second.xml --patch Mine --patch No-Balloon");
     assert!(out.contains("<title>second</title>"), "{out}");
     assert!(
         out.contains("<description>vm on 9.0.0</description>"),
@@ -144,6 +144,13 @@ fn values_are_given_by_name_or_by_patch_and_name() {
     place
         .render("--pass= --patch b.xml")
         .refused("error: cannot merge a patch into 'vm.xml'\ncaused by: the placeholder ${text} has no value (line 1 of the definition)\n --> b.xml:1:40\n1 | <patch:value name='text'/><description>${text}</description>\n  |                                        ^\nhelp: say it with --set text=…\n");
+    // A value that is called as a setting is.
+    let own = Place::new(&[(
+        "own.xml",
+        "<patch:value name='macos'/><title>${macos}</title>",
+    )]);
+    let out = own.patched("--patch own.xml --set macos=sonoma");
+    assert!(out.contains("<title>sonoma</title>"), "{out}");
     place
         .render("--pass= --patch a.xml --set a.txt=x")
         .refused("error: unknown setting 'a.txt'\nhelp: did you mean 'a.text'?\n");
@@ -309,12 +316,13 @@ fn profiles_are_files_with_passes_patches_and_settings() {
     let place = Place::new(&[
         (
             "p/my.toml",
-            "summary = 'mine'\npasses = ['topology']\npatches = ['rng', './own.xml']\n[settings]\ntopology.vcpus = 4\nown.text = 'profile'\n",
+            "summary = 'mine'\npasses = ['topology']\npatches = ['RNG', 'Own.one', './own.xml']\n[settings]\ntopology.vcpus = 4\nown.text = 'profile'\n",
         ),
         (
             "p/own.xml",
             "<patch:value name='text'/><title>${text}</title>",
         ),
+        ("config/virt-patch/patches/Own.One.xml", "<rng><x/></rng>"),
         (
             "config/virt-patch/patches/named.toml",
             "extends = '../../../p/my.toml'\nsettings.own.text = 'named'\n",

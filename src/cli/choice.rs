@@ -258,12 +258,12 @@ fn give(
     settings: &mut Settings,
     patches: &mut [Chosen],
 ) -> Result<(), Explained> {
-    let nearest = match settings.set(key, value) {
-        Ok(()) => return Ok(()),
+    // A patch may call a value of its own what a pass calls a setting: both are told.
+    let (mut taken, nearest) = match settings.set(key, value) {
+        Ok(()) => (true, None),
         Err(error @ SettingError::Value { .. }) => return Err((error.to_string(), None)),
-        Err(SettingError::Unknown { nearest, .. }) => nearest,
+        Err(SettingError::Unknown { nearest, .. }) => (false, nearest),
     };
-    let mut taken = false;
     for one in patches.iter_mut() {
         let name = match key.split_once('.') {
             Some((patch, name)) if one.is_called(patch) => name,

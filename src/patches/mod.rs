@@ -187,8 +187,25 @@ impl Library {
             .find(|(name, _)| name.eq_ignore_ascii_case(given));
         match found {
             Some(item) => Ok(shipped_item(item)),
-            None => Err(self.unknown(kind, given)),
+            None => match self.in_other_case(kind, given) {
+                Some(path) => read(kind, &path),
+                None => Err(self.unknown(kind, given)),
+            },
         }
+    }
+
+    /// The first file whose name differs in nothing but capital letters: names of passes and of what
+    /// is shipped do not tell these apart either.
+    fn in_other_case(&self, kind: Kind, given: &str) -> Option<PathBuf> {
+        let name = format!("{given}{}", kind.ending());
+        let is_it = |path: &PathBuf| {
+            path.file_name()
+                .is_some_and(|other| other.eq_ignore_ascii_case(name.as_str()))
+        };
+        let directories = self.directories.iter();
+        directories
+            .flat_map(|directory| files(kind, directory).unwrap_or_default())
+            .find(is_it)
     }
 
     /// Everything that can be called by name: what is shipped first, then the directories from the

@@ -364,6 +364,8 @@ impl Reader<'_> {
                 Part::Patch if patches::is_file(Kind::Patch, &given) => {
                     self.directory.join(&given).to_string_lossy().into_owned()
                 }
+                // The library tells no capital letters apart where nothing has them as given.
+                Part::Patch => given,
                 _ => given.to_lowercase(),
             };
             let place = self.place(element.span());
