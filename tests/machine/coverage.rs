@@ -19,6 +19,7 @@ fn every_row_names_what_exists() {
         let [element, by, test] = cells.as_slice() else {
             panic!("three cells: {line}");
         };
+        assert_ne!(*by, "—", "nothing ensures it: {line}");
         rows += 1;
         for name in ticked(by) {
             assert!(exists(name), "'{name}' of '{element}' is nothing");
