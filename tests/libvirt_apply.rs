@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         ctrl_c_during_the_define_waits_for_its_end_and_begins_no_other,
         a_dead_daemon_is_an_error_that_says_so,
         a_daemon_killed_during_the_define,
+        a_daemon_killed_after_the_define,
         without_room_for_a_backup_nothing_is_redefined,
         two_at_once_lose_no_change,
         a_refused_definition_shows_its_line,
@@ -363,6 +364,32 @@ fn a_daemon_killed_during_the_define(libvirt: &Daemon) {
     // The next one goes through.
     user.run(&["apply", "killed", "-p", "macpro7,1", "--yes"])
         .exits(0);
+}
+
+fn a_daemon_killed_after_the_define(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("stored"));
+    let stored = Path::new("/etc/libvirt/qemu/stored.xml");
+    let child = user
+        .command(&["apply", "stored", "-p", "macpro7,1", "--yes"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // libvirt writes the definition down before it answers.
+    let began = Instant::now();
+    while !fs::read_to_string(stored).is_ok_and(|text| text.contains("isa-applesmc")) {
+        assert!(began.elapsed() < Duration::from_secs(20), "never stored");
+        std::hint::spin_loop();
+    }
+    libvirt.kill();
+    libvirt.start();
+    let run = Run::of(child.wait_with_output().unwrap());
+    assert!(complete(libvirt, "stored").contains("isa-applesmc"));
+    let run = run.exits(0).says("Domain 'stored' redefined");
+    assert_eq!(user.backups().len(), 1, "{run:#?}");
+    user.run(&["undo", "stored", "--yes"]).exits(0);
+    assert!(!complete(libvirt, "stored").contains("isa-applesmc"));
 }
 
 fn without_room_for_a_backup_nothing_is_redefined(libvirt: &Daemon) {

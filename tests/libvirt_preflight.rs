@@ -11,6 +11,8 @@ mod daemon;
 #[path = "../src/bin/virt-patch-libvirt/libvirt.rs"]
 mod libvirt;
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
 
 use daemon::Daemon;
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         an_unknown_processor_does_not_start,
         a_missing_nvram_template_is_found,
         the_copy_runs_beside_the_real_machine,
+        files_of_the_real_machine_stay_as_they_are,
     ])
 }
 
@@ -157,4 +160,63 @@ fn the_copy_runs_beside_the_real_machine(libvirt: &Daemon) {
     );
     libvirt.virsh(["destroy", "mac"]);
     libvirt.virsh(["undefine", "mac"]);
+}
+
+/// Everything the machine names is really there, and none of it is written, chowned or even opened
+/// for writing.
+fn files_of_the_real_machine_stay_as_they_are(libvirt: &Daemon) {
+    let place = libvirt.images().join("real machine");
+    fs::create_dir(&place).unwrap();
+    let at = |name: &str| place.join(name).display().to_string();
+    for (name, size) in [
+        ("mac.raw", 1 << 20),
+        ("vars.fd", 540_672),
+        ("floppy.img", 1_474_560),
+    ] {
+        fs::write(at(name), vec![7; size]).unwrap();
+    }
+    fs::write(at("serial.log"), "the last boot\n").unwrap();
+    fs::write(at("firmware.log"), "the last boot\n").unwrap();
+    let looks = || -> Vec<(String, Vec<u8>, u32, u32, i64, i64)> {
+        let mut all: Vec<_> = fs::read_dir(&place)
+            .unwrap()
+            .map(|entry| {
+                let path = entry.unwrap().path();
+                let about = fs::metadata(&path).unwrap();
+                let changed = (about.mtime(), about.ctime_nsec());
+                let name = path.display().to_string();
+                (
+                    name,
+                    fs::read(&path).unwrap(),
+                    about.uid(),
+                    about.mode(),
+                    changed.0,
+                    changed.1,
+                )
+            })
+            .collect();
+        all.sort();
+        all
+    };
+    let before = looks();
+    let definition = format!(
+        "<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><name>real</name><memory unit='MiB'>64</memory>\
+         <os><type arch='x86_64' machine='q35'>hvm</type><loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader>\
+         <nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'>{}</nvram></os><features><acpi/></features><devices>\
+         <disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{}'/><target dev='vda' bus='virtio'/></disk>\
+         <disk type='file' device='cdrom'><driver name='qemu' type='raw'/><source file='{}'/><target dev='sda' bus='sata'/></disk>\
+         <serial type='file'><source path='{}'/></serial></devices>\
+         <qemu:commandline><qemu:arg value='-debugcon'/><qemu:arg value='file:{}'/></qemu:commandline></domain>",
+        at("vars.fd"),
+        at("mac.raw"),
+        at("floppy.img"),
+        at("serial.log"),
+        at("firmware.log")
+    );
+    for with_files in [true, false] {
+        let report = try_out(libvirt, &definition, with_files).unwrap();
+        assert!(report.is_good(), "{report:#?}");
+        assert_eq!(looks(), before);
+    }
+    fs::remove_dir_all(&place).unwrap();
 }
