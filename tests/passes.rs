@@ -239,6 +239,7 @@ fn known(facts: &mut Facts, key: &str, value: &str) {
             ..hosts::emulator(path, version)
         }),
         ("firmware", ["unknown"]) => facts.firmware = None,
+        ("firmware", ["autoselected"]) => facts.firmware_autoselection = Some(true),
         ("build", [code, vars, mib, kind]) => {
             let build = hosts::build(code, vars, mib.parse().unwrap());
             facts.firmware.get_or_insert_default().push(match *kind {

@@ -215,6 +215,8 @@ impl World<'_> {
                 ..Wanted::NONE
             });
             facts.firmware = on_disk.firmware;
+            // libvirt chooses by the same descriptors, so it finds no other.
+            facts.firmware_autoselection = None;
             facts.firmware_passed_over = on_disk.firmware_passed_over;
             facts.kvm = on_disk.kvm.or(facts.kvm);
             for emulator in &mut facts.emulators {

@@ -57,7 +57,8 @@ pub struct Facts {
     /// Guest CPU models the emulator offers; `None` when nobody asked libvirt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_models: Option<Vec<CpuModel>>,
-    /// libvirt can choose a UEFI build by itself (`<os firmware='efi'>`); `None` when nobody asked.
+    /// libvirt can choose a UEFI build by itself (`<os firmware='efi'>`); `None` when nobody asked, and on
+    /// this machine, whose descriptors are read instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub firmware_autoselection: Option<bool>,
     /// Version of the libvirt that will store the definition.

@@ -13,6 +13,8 @@
 //! **Leaves alone** a `firmware='efi'` that rules Secure Boot out (`firmware.style=explicit` makes a
 //! pair of it), a loader that exists and is fit, what libvirt 9.2 and later store back for such a
 //! pair, and the domain's own nvram file path unless size or format of the image change.
+//! **Left to libvirt** (`firmware='efi'`, Secure Boot and enrolled keys off) on a remote host whose
+//! loaders are none that are known.
 //! **Blocked** when the host has no such build; every place that was looked at is listed.
 //!
 //! ```xml,before
@@ -95,6 +97,8 @@ const SETTINGS: &[Setting] = &[
 const REFUSES_MIX: Version = Version::new(8, 6, 0);
 /// … until here, where it begins to store the result of its own choice.
 const STORES_CHOICE: Version = Version::new(9, 2, 0);
+/// The first libvirt that chooses by `<firmware>` features.
+const KNOWS_FEATURES: Version = Version::new(7, 2, 0);
 /// The first libvirt with `templateFormat`.
 const TEMPLATE_FORMAT: Version = Version::new(10, 10, 0);
 
@@ -113,6 +117,8 @@ struct Choice {
 struct Blocked {
     reason: String,
     notes: Vec<String>,
+    /// libvirt can be left to find one; why there has to be one.
+    libvirts: Option<String>,
 }
 
 impl Blocked {
@@ -120,6 +126,7 @@ impl Blocked {
         Blocked {
             reason: reason.into(),
             notes: Vec::new(),
+            libvirts: None,
         }
     }
 }
@@ -169,7 +176,11 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
                 }
             };
         }
-        Err(Blocked { reason, notes }) => return Outcome::Blocked { reason, notes },
+        Err(Blocked {
+            libvirts: Some(why),
+            ..
+        }) => return left_to_libvirt(&why),
+        Err(Blocked { reason, notes, .. }) => return Outcome::Blocked { reason, notes },
     };
     let nvram = match nvram::follow(document, &os, &builds, &choice) {
         Ok(nvram) => nvram,
@@ -249,7 +260,9 @@ fn choose(
         let fit = os.firmware == Some("efi") && leaves_it_to_libvirt(os, builds);
         if fit && !explicit {
             return match builds.best(None) {
-                None if context.facts.firmware.is_some() => Err(none_found(builds)),
+                None if context.facts.firmware.is_some() && !libvirt_finds_one(context) => {
+                    Err(none_found(builds))
+                }
                 _ => Ok(None),
             };
         }
@@ -263,7 +276,12 @@ fn choose(
             Some(_) => "macOS boots with UEFI, not BIOS",
             None => "no firmware is named, which means BIOS; macOS boots with UEFI",
         };
-        return best(builds, context, None, reason).map(Some);
+        return best(builds, context, None, reason)
+            .map(Some)
+            .map_err(|blocked| Blocked {
+                libvirts: libvirt_finds_one(context).then(|| reason.to_owned()),
+                ..blocked
+            });
     };
     let like = size.map(|size| (size, format));
     if builds.exists(code) == Some(false) {
@@ -477,9 +495,33 @@ fn none_found(builds: &Builds<'_>) -> Blocked {
         None => "the host has no UEFI build that macOS boots with; install one (the package ovmf or edk2-ovmf)".to_owned(),
     };
     Blocked {
-        reason,
         notes: builds.looked_at(),
+        ..Blocked::because(reason)
     }
+}
+
+/// On a host whose files cannot be looked at, and whose loaders are none that are known, libvirt can
+/// still choose by that host's descriptors.
+fn libvirt_finds_one(context: &Context<'_>) -> bool {
+    let knows_features = context
+        .facts
+        .libvirt
+        .is_some_and(|version| version >= KNOWS_FEATURES);
+    knows_features && context.facts.firmware_autoselection == Some(true)
+}
+
+fn left_to_libvirt(why: &str) -> Outcome {
+    Ensure::new(
+        Patch::new(
+            "firmware",
+            include_str!("../../patches/firmware-autoselect.xml"),
+        ),
+        format!(
+            "{why}; which builds the host has is not known here, so libvirt chooses one there, without Secure Boot and enrolled keys"
+        ),
+        "firmware='efi' without Secure Boot: libvirt chooses the build",
+    )
+    .into()
 }
 
 /// Flash size of the present build: by what is there, else by what its name says.
