@@ -111,7 +111,7 @@ fn a_definition_can_be_defined_and_undefined() {
     let xml = hypervisor.definition(TEST_UUID, Secrets::Included).unwrap();
     let changed = xml.replace("<on_reboot>restart", "<on_reboot>destroy");
     assert_ne!(changed, xml);
-    assert_eq!(hypervisor.define(&changed).unwrap().uuid, TEST_UUID);
+    assert_eq!(hypervisor.define(&changed).unwrap(), TEST_UUID);
     assert_eq!(
         hypervisor.definition(TEST_UUID, Secrets::Included).unwrap(),
         changed

@@ -37,6 +37,12 @@ fn main() -> ExitCode {
         a_template_without_virtualization_on_the_host,
         a_name_is_for_new_domains,
         undo_twice_is_redo,
+        undo_looks_again_after_the_question,
+        an_undefined_domain_at_the_question,
+        undo_of_what_was_renamed_or_runs_on,
+        a_backup_of_what_is_there_hides_none,
+        a_new_machine_has_an_nvram_file_of_its_own,
+        what_replaces_a_domain_keeps_its_passwords,
         undo_when_the_name_is_taken,
         outcomes_in_json,
         no_backup_is_ever_overwritten,
@@ -445,6 +451,193 @@ fn undo_twice_is_redo(libvirt: &Daemon) {
     user.run(&["undo", "again", "--yes"])
         .exits(0)
         .says("nothing to undo");
+}
+
+fn undo_looks_again_after_the_question(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("looked"));
+    user.run(&["apply", "looked", "--pass", "topology,hotplug", "--yes"])
+        .exits(0);
+    libvirt.virsh(["start", "looked"]);
+    let mut terminal = user.on_a_terminal(&["undo", "looked"]);
+    terminal.wait_for("[y/N]");
+    libvirt.virsh(["managedsave", "looked"]);
+    let now = libvirt.definition("looked");
+    terminal.types("y\n");
+    let (code, screen) = terminal.ends();
+    assert_eq!(code, Some(2), "{screen}");
+    assert!(
+        screen.contains("'looked' has a managed save image"),
+        "{screen}"
+    );
+    assert_eq!(libvirt.definition("looked"), now);
+
+    libvirt.virsh(["managedsave-remove", "looked"]);
+    let mut terminal = user.on_a_terminal(&["undo", "looked"]);
+    terminal.wait_for("[y/N]");
+    libvirt.virsh(["setmaxmem", "looked", "128M", "--config"]);
+    terminal.types("y\n");
+    let (code, screen) = terminal.ends();
+    assert_eq!(code, Some(1), "{screen}");
+    assert!(
+        screen.contains("+  <memory unit='KiB'>131072</memory>"),
+        "{screen}"
+    );
+}
+
+fn an_undefined_domain_at_the_question(libvirt: &Daemon) {
+    let user = User::new();
+    for runs in [false, true] {
+        libvirt.define(&tiny("vanishing"));
+        if runs {
+            libvirt.virsh(["start", "vanishing"]);
+        }
+        let mut terminal = user.on_a_terminal(&["apply", "vanishing", "--pass", "topology"]);
+        terminal.wait_for("[y/N]");
+        libvirt.virsh(["undefine", "vanishing"]);
+        terminal.types("y\n");
+        let (code, screen) = terminal.ends();
+        assert_eq!(code, Some(1), "{screen}");
+        assert!(
+            screen.contains("'vanishing' was undefined by someone else since the diff was made; nothing was changed by this."),
+            "{screen}"
+        );
+        if runs {
+            libvirt.virsh(["destroy", "vanishing"]);
+        }
+    }
+    assert!(user.backups().is_empty());
+
+    libvirt.define(&tiny("vanishing"));
+    let mut terminal = user.on_a_terminal(&["apply", "vanishing", "--pass", "topology"]);
+    terminal.wait_for("[y/N]");
+    libvirt.kill();
+    terminal.types("y\n");
+    let (code, screen) = terminal.ends();
+    libvirt.start();
+    assert_eq!(code, Some(2), "{screen}");
+    assert!(
+        screen.contains("'vanishing' could not be looked at again; nothing was changed"),
+        "{screen}"
+    );
+}
+
+fn undo_of_what_was_renamed_or_runs_on(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("first-name"));
+    let old = libvirt.definition("first-name");
+    user.run(&["apply", "first-name", "--pass", "topology,hotplug", "--yes"])
+        .exits(0);
+    libvirt.virsh(["domrename", "first-name", "second-name"]);
+    let list = user.run(&["undo", "--list", "second-name"]).exits(0);
+    assert_eq!(list.stdout.lines().count(), 1, "{list:#?}");
+    // One that runs on after it was undefined is defined again.
+    libvirt.virsh(["start", "second-name"]);
+    libvirt.virsh(["undefine", "second-name"]);
+    user.run(&["undo", "second-name", "--yes"]).exits(0);
+    libvirt.virsh(["destroy", "second-name"]);
+    let now = libvirt.definition("second-name");
+    assert_eq!(now.replace("second-name", "first-name"), old);
+}
+
+fn a_backup_of_what_is_there_hides_none(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("hidden"));
+    let old = libvirt.definition("hidden");
+    user.run(&["apply", "hidden", "--pass", "topology,hotplug", "--yes"])
+        .exits(0);
+    let now = libvirt.definition("hidden");
+    // As a program that was killed between the backup and the define leaves it.
+    let first = user.backups().remove(0);
+    let later = first.with_file_name("2999-01-01T00-00-00Z.xml");
+    fs::write(&later, &now).unwrap();
+    user.run(&["undo", "hidden", "--yes"])
+        .exits(0)
+        .says("nothing to undo. The backup before that is of ");
+    assert_eq!(libvirt.definition("hidden"), now);
+    let mut terminal = user.on_a_terminal(&["undo", "hidden"]);
+    terminal.wait_for("[y/N]");
+    terminal.types("y\n");
+    let (code, screen) = terminal.ends();
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(
+        screen.contains("this is the backup before that"),
+        "{screen}"
+    );
+    assert_eq!(libvirt.definition("hidden"), old);
+}
+
+fn a_new_machine_has_an_nvram_file_of_its_own(libvirt: &Daemon) {
+    let user = User::new();
+    let firmware = "<loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader><nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'/></os>";
+    libvirt.define(&tiny("alpha").replace("</os>", firmware));
+    libvirt.virsh(["start", "--paused", "alpha"]);
+    libvirt.virsh(["destroy", "alpha"]);
+    libvirt.virsh(["domrename", "alpha", "beta"]);
+    let theirs = "/var/lib/libvirt/qemu/nvram/alpha_VARS.fd</nvram>";
+    assert!(libvirt.definition("beta").contains(theirs));
+    let new = |name: &'static str| {
+        user.run(&[
+            "apply",
+            "--template",
+            "--name",
+            name,
+            "--pass",
+            "domain-type,machine-name,firmware",
+            "--yes",
+        ])
+        .exits(0)
+    };
+    new("alpha")
+        .says("alpha_VARS.fd' is the nvram file of 'beta'; the new domain gets one of its own");
+    let definition = libvirt.definition("alpha");
+    assert!(
+        definition.contains("/var/lib/libvirt/qemu/nvram/alpha_VARS-2.fd</nvram>"),
+        "{definition}"
+    );
+    // What a machine of that name left behind.
+    fs::write("/var/lib/libvirt/qemu/nvram/gamma_VARS.fd", "old").unwrap();
+    new("gamma").says("gamma_VARS.fd' was left behind by a machine of that name; the new domain gets one of its own");
+    assert!(
+        libvirt
+            .definition("gamma")
+            .contains("gamma_VARS-2.fd</nvram>")
+    );
+    fs::write("/var/lib/libvirt/qemu/nvram/delta_VARS.fd", "old").unwrap();
+    let file = user.file("delta.xml", &tiny("delta").replace("</os>", firmware));
+    user.run(&["apply", &file, "--pass", "", "--yes"])
+        .exits(0)
+        .says("warning: '/var/lib/libvirt/qemu/nvram/delta_VARS.fd' was left behind by a machine of that name");
+    for name in ["gamma", "delta"] {
+        fs::remove_file(format!("/var/lib/libvirt/qemu/nvram/{name}_VARS.fd")).unwrap();
+    }
+    // And in its place again, by the same command.
+    user.run(&[
+        "apply",
+        "--template",
+        "--name",
+        "alpha",
+        "--pass",
+        "domain-type,machine-name,firmware",
+        "--yes",
+        "--replace",
+    ])
+    .exits(0);
+}
+
+fn what_replaces_a_domain_keeps_its_passwords(libvirt: &Daemon) {
+    let user = User::new();
+    let vnc = "<devices><graphics type='vnc' passwd='hunter2x'/></devices>";
+    libvirt.define(&with("guarded", vnc));
+    let without = libvirt.virsh(["dumpxml", "--inactive", "guarded"]);
+    assert!(!without.contains("hunter2x"));
+    let file = user.file("guarded.xml", &without);
+    user.run(&["apply", &file, "--pass", "topology", "--replace", "--yes"])
+        .exits(0)
+        .says("the definition has no password where the domain has one, which stays")
+        .never_says("hunter2x");
+    let complete = libvirt.virsh(["dumpxml", "--inactive", "--security-info", "guarded"]);
+    assert!(complete.contains("passwd='hunter2x'"), "{complete}");
 }
 
 fn undo_when_the_name_is_taken(libvirt: &Daemon) {

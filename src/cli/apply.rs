@@ -11,7 +11,7 @@ use super::connection::{libvirt_message, must_be_stored, must_start_anew, takes_
 use super::errors::{Advice, InFile};
 use super::plan::Job;
 use super::source::{self, Definition, SourceName, quoted};
-use super::{Exit, World, confirm, import, preflight, show};
+use super::{Exit, World, confirm, conflict, import, preflight, show};
 use crate::document::Document;
 use crate::host::Facts;
 use crate::hypervisor::backup::Store;
@@ -147,7 +147,7 @@ impl Target {
                 // Name and UUID are what makes it this domain; libvirt refuses a change of one.
                 let text = identified(&definition, &info.name, Some(&info.uuid))?;
                 let stored = connection.definition(&info.uuid, Secrets::Included)?;
-                definition.text = import::in_the_place_of(&stored, text)?;
+                definition.text = import::in_the_place_of(&stored, text, world)?;
                 Ok(Target {
                     stored,
                     info: Some(info),
@@ -176,13 +176,29 @@ impl Target {
         world: &mut World<'_>,
         ask: Asks<'_>,
     ) -> anyhow::Result<Exit> {
+        let mut plan = job.plan(&self.definition, world)?;
+        if self.info.is_none() {
+            let (text, from_template) = (&self.definition.text, self.definition.template);
+            let fresh =
+                import::with_a_fresh_nvram(&plan.after, text, from_template, connection, world)?;
+            if let Some(fresh) = fresh {
+                self.definition.text = fresh;
+                plan = job.plan(&self.definition, world)?;
+            }
+        }
         let definition = &self.definition;
-        let plan = job.plan(definition, world)?;
         let uri = connection.uri()?;
         let name = self.name();
+        let asks = !args.yes && !args.dry_run;
+        if args.json && asks {
+            // Nobody should have to answer for what he has not seen.
+            let diff = self.diff(&plan, &uri, DiffOptions::default());
+            world.out.always(diff.trim_end());
+        }
         if !args.json {
             self.show_diff(&plan, &uri, world)?;
-            match self.info.is_some() || plan.changed() {
+            let is_done = self.info.is_some() && plan.after == self.stored;
+            match plan.changed() || is_done {
                 true => show::summary(&definition.name, &plan, &mut world.out),
                 // As it is, but it is not there yet.
                 false => show::warnings(&definition.name, &plan, &mut world.out),
@@ -226,10 +242,12 @@ impl Target {
             return self.report(args, job, &plan, "declined", None, world, Exit::Pending);
         }
         if let Some(info) = &mut self.info {
-            // The question may have stood there for hours.
-            *info = connection.find(&info.uuid)?;
-            must_be_stored(info)?;
-            must_start_anew(info, args.force)?;
+            match conflict::look_again(info, connection, args.force, world)? {
+                Some(now) => *info = now,
+                None => {
+                    return self.report(args, job, &plan, "conflict", None, world, Exit::Pending);
+                }
+            }
         }
         self.write(args, job, &plan, connection, world)
     }
@@ -303,21 +321,7 @@ impl Target {
                 self.report(args, job, plan, "applied", backup, world, Exit::Done)
             }
             Ok(Redefined::Conflict { now }) => {
-                let what = match &self.info {
-                    Some(_) => "changed",
-                    None => "defined",
-                };
-                world.out.always(&format!("'{name}' was {what} by someone else since the diff was made; nothing was changed by this. Their change:"));
-                let masked = mask::mask_pair(&self.stored, &now);
-                let labels = Labels::domain(&name, "then and now");
-                let options = DiffOptions {
-                    color: false,
-                    terminal: true,
-                    ..DiffOptions::default()
-                };
-                world
-                    .out
-                    .always(unified(&masked.before, &masked.after, &labels, &options).trim_end());
+                conflict::tell(&name, &self.stored, &now, world);
                 self.report(args, job, plan, "conflict", None, world, Exit::Pending)
             }
             Ok(Redefined::RolledBack { problems, backup }) => {
@@ -376,15 +380,19 @@ impl Target {
     }
 
     fn show_diff(&self, plan: &Plan, uri: &str, world: &mut World<'_>) -> io::Result<()> {
-        let masked = mask::mask_pair(&self.stored, &plan.after);
         let options = DiffOptions {
             color: world.out.color,
             terminal: world.out.terminal,
             ..DiffOptions::default()
         };
-        let labels = Labels::domain(&self.name(), uri);
-        let diff = unified(&masked.before, &masked.after, &labels, &options);
+        let diff = self.diff(plan, uri, options);
         world.out.print(&diff)
+    }
+
+    fn diff(&self, plan: &Plan, uri: &str, options: DiffOptions) -> String {
+        let masked = mask::mask_pair(&self.stored, &plan.after);
+        let labels = Labels::domain(&self.name(), uri);
+        unified(&masked.before, &masked.after, &labels, &options)
     }
 
     #[allow(clippy::too_many_arguments)]

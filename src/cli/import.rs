@@ -1,13 +1,14 @@
 //! A definition that becomes a new domain: what it must not share with those that are there.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use roxmltree::Node;
 
 use super::World;
 use super::source::quoted;
 use crate::document::{self, Document};
-use crate::hypervisor::{Hypervisor, Secrets};
+use crate::hypervisor::{Hypervisor, Secrets, capabilities};
 use crate::merge::{self, Op, Patch};
 
 /// What one machine writes to, or is known by on its network.
@@ -114,11 +115,16 @@ pub(super) fn on_its_own(
 
 /// The definition in the place of `stored`, whose network interfaces keep their MAC addresses where it
 /// names none: libvirt would make up new ones at every define, and the guest's network would not know
-/// them.
+/// them. Passwords stay as well where it has none: what virsh dumpxml prints without --security-info
+/// lacks them.
 ///
 /// # Errors
 /// The definition cannot be merged into.
-pub(super) fn in_the_place_of(stored: &str, text: String) -> anyhow::Result<String> {
+pub(super) fn in_the_place_of(
+    stored: &str,
+    text: String,
+    world: &mut World<'_>,
+) -> anyhow::Result<String> {
     let (Ok(old), Ok(new)) = (Document::parse(stored), Document::parse(&text)) else {
         return Ok(text);
     };
@@ -140,7 +146,131 @@ pub(super) fn in_the_place_of(stored: &str, text: String) -> anyhow::Result<Stri
             patch.merge_at(is, interface);
         }
     }
+    let mut kept = 0;
+    for (was, is) in old.devices("graphics").zip(new.devices("graphics")) {
+        let same_kind = was.attribute("type") == is.attribute("type");
+        if let Some(password) = was.attribute("passwd")
+            && same_kind
+            && is.attribute("passwd").is_none()
+        {
+            let mut graphics = xmltree::Element::new("graphics");
+            let attributes = [
+                ("passwd", Some(password)),
+                ("passwdValidTo", was.attribute("passwdValidTo")),
+            ];
+            for (name, value) in attributes {
+                if let Some(value) = value {
+                    graphics
+                        .attributes
+                        .insert(name.to_owned(), value.to_owned());
+                }
+            }
+            patch.merge_at(is, graphics);
+            kept += 1;
+        }
+    }
+    if kept > 0 {
+        world.out.say(&format!(
+            "note: the definition has no password where the domain has {}, which stays; passwd='' would clear it",
+            if kept == 1 { "one" } else { "some" }
+        ));
+    }
     Ok(merge::merged(&new, &patch)?.unwrap_or(text))
+}
+
+/// An nvram file for a new domain whose own would be one that is there: that of a domain which once
+/// had this name, or what such a domain left behind.
+///
+/// # Errors
+/// The domains that are there cannot be listed, or the definition cannot be merged into.
+pub(super) fn with_a_fresh_nvram(
+    planned: &str,
+    text: &str,
+    from_template: bool,
+    connection: &dyn Hypervisor,
+    world: &mut World<'_>,
+) -> anyhow::Result<Option<String>> {
+    let (Ok(planned), Ok(document)) = (Document::parse(planned), Document::parse(text)) else {
+        return Ok(None);
+    };
+    let loader = planned.attribute(&["os", "loader"], "type");
+    let is_uefi = loader == Some("pflash") || planned.attribute(&["os"], "firmware") == Some("efi");
+    let has_path = planned.find(&["os", "nvram"]).is_some_and(|nvram| {
+        nvram_path(nvram).is_some() || document::child(nvram, "source").is_some()
+    });
+    let Some(name) = planned.text_at(&["name"]).filter(|_| is_uefi && !has_path) else {
+        return Ok(None);
+    };
+    let directory = nvram_directory(&connection.uri()?);
+    let is_its = |path: &Path| {
+        let file = path.file_name().and_then(|file| file.to_str());
+        ["fd", "qcow2"]
+            .iter()
+            .any(|kind| file == Some(format!("{name}_VARS.{kind}").as_str()))
+    };
+    let mut used: HashMap<PathBuf, String> = HashMap::new();
+    for domain in connection.domains()? {
+        if let Ok(definition) = connection.definition(&domain.uuid, Secrets::Omitted)
+            && let Ok(other) = Document::parse(&definition)
+            && let Some(nvram) = Own::of(&other).nvram
+        {
+            used.insert(nvram.into(), domain.name);
+        }
+    }
+    let taken = used
+        .iter()
+        .find(|(path, _)| is_its(path))
+        .map(|(path, user)| {
+            (
+                path.clone(),
+                format!("is the nvram file of {}", quoted(user)),
+            )
+        });
+    let left = || {
+        let directory = directory.as_ref()?;
+        let files = ["fd", "qcow2"].map(|kind| directory.join(format!("{name}_VARS.{kind}")));
+        let there = files.into_iter().find(|path| path.exists())?;
+        Some((
+            there,
+            "was left behind by a machine of that name".to_owned(),
+        ))
+    };
+    let Some((path, why)) = taken.clone().or_else(left) else {
+        return Ok(None);
+    };
+    let shown = quoted(&path.display().to_string());
+    if taken.is_none() && !from_template {
+        // Whoever brings a machine back may have kept it on purpose.
+        world.out.warn(&format!(
+            "{shown} {why}, and the new domain starts with what is in it; remove it first, or name another file in <nvram>"
+        ));
+        return Ok(None);
+    }
+    world.out.say(&format!(
+        "{shown} {why}; the new domain gets one of its own"
+    ));
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    let fresh = (2u32..)
+        .map(|n| path.with_file_name(format!("{name}_VARS-{n}.{extension}")))
+        .find(|fresh| !used.contains_key(fresh) && !fresh.exists())
+        .unwrap_or(path.clone());
+    let patch = Patch::new("nvram", "<domain><os><nvram>${path}</nvram></os></domain>")
+        .with("path", fresh.display().to_string());
+    Ok(merge::merged(&document, &patch)?)
+}
+
+/// Where libvirt of this machine puts the nvram files of domains that name none.
+fn nvram_directory(uri: &str) -> Option<PathBuf> {
+    if !capabilities::is_local(uri) {
+        return None;
+    }
+    if uri.ends_with("/system") {
+        return Some("/var/lib/libvirt/qemu/nvram".into());
+    }
+    let of_user = std::env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")))?;
+    Some(of_user.join("libvirt/qemu/nvram"))
 }
 
 /// `<nvram>` with nothing but where its contents come from.

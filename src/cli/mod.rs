@@ -8,6 +8,7 @@ mod args;
 mod check;
 mod choice;
 mod confirm;
+mod conflict;
 mod connection;
 mod derive;
 mod diff;

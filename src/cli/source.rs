@@ -103,6 +103,8 @@ impl Sources {
 pub(crate) fn shell_word(word: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
     match word {
+        // After `--` it is no option.
+        word if word.starts_with('-') => Cow::from(format!("-- {word}")),
         word if !word.is_empty() && word.chars().all(plain) => Cow::from(word),
         // Only a NUL byte cannot be quoted, and no name of a domain and no prompt has one.
         word => shlex::try_quote(word).unwrap_or(Cow::from(word)),

@@ -3,10 +3,10 @@
 use anyhow::Context as _;
 
 use super::args::UndoArgs;
-use super::connection::{must_be_stored, must_start_anew, takes_effect};
+use super::connection::{must_start_anew, takes_effect};
 use super::errors::Advice;
 use super::source::shell_word;
-use super::{Exit, World, confirm};
+use super::{Exit, World, confirm, conflict};
 use crate::document::Document;
 use crate::hypervisor::backup::{Backup, Store};
 use crate::hypervisor::redefine::{self, Change, Means, Redefined};
@@ -42,9 +42,38 @@ pub(crate) fn run(args: &UndoArgs, world: &mut World<'_>) -> anyhow::Result<Exit
     let key = info
         .as_ref()
         .map_or(given.as_str(), |info| info.uuid.as_str());
-    let Some(backup) = store.latest(Some(&uri), key)? else {
+    let mut backups = store.list(Some(&uri), Some(key))?;
+    let Some(mut backup) = backups.pop() else {
         return Err(no_backup(given, info.as_ref(), &uri, &store)?.into());
     };
+    // The backup of a redefine that did not happen says what the domain is: there is nothing to put
+    // back from it, and more behind it.
+    if let Some(info) = &info {
+        let now = connection.definition(&info.uuid, Secrets::Included)?;
+        let same = |backup: &Backup| -> anyhow::Result<bool> {
+            Ok(named(&backup.read()?, &info.name)? == now)
+        };
+        let (last, newest) = (backup.time_text(), backup.path.clone());
+        while same(&backup)?
+            && let Some(earlier) = backups.pop()
+        {
+            backup = earlier;
+        }
+        if backup.path != newest && !same(&backup)? {
+            if args.yes {
+                world.out.say(&format!(
+                    "'{}' is as it was at {last}; nothing to undo. The backup before that is of {}: undo without --yes shows it and asks.",
+                    info.name,
+                    backup.time_text()
+                ));
+                return Ok(Exit::Done);
+            }
+            world.out.say(&format!(
+                "note: '{}' is as it was at {last}; this is the backup before that",
+                info.name
+            ));
+        }
+    }
     // By the name it had when the backup was made, it is found by the UUID it still has.
     let info = match info {
         Some(info) => Some(info),
@@ -54,9 +83,9 @@ pub(crate) fn run(args: &UndoArgs, world: &mut World<'_>) -> anyhow::Result<Exit
             Err(error) => return Err(error.into()),
         },
     };
-    match &info {
-        Some(info) => must_be_stored(info)?,
-        None => must_be_free(backup.name.as_deref(), &*connection)?,
+    // One that runs on after it was undefined is stored again.
+    if info.is_none() {
+        must_be_free(backup.name.as_deref(), &*connection)?;
     }
     put_back(args, &store, &backup, info.as_ref(), &*connection, world)
 }
@@ -103,8 +132,12 @@ fn put_back(
         must_start_anew(info, args.force)?;
     }
     let question = match info {
-        Some(_) => format!(
+        Some(info) if info.persistent => format!(
             "Put the definition of '{name}' of {} back on {uri}?",
+            backup.time_text()
+        ),
+        Some(_) => format!(
+            "'{name}' runs and is not defined any more. Define it as of {} on {uri}?",
             backup.time_text()
         ),
         None => format!(
@@ -116,6 +149,14 @@ fn put_back(
         world.out.always("Nothing was changed.");
         return Ok(Exit::Pending);
     }
+    let info = match info {
+        Some(info) => match conflict::look_again(info, connection, args.force, world)? {
+            Some(now) => Some(now),
+            None => return Ok(Exit::Pending),
+        },
+        None => None,
+    };
+    let info = info.as_ref();
     let reconnect = || {
         let connector = world.connector.ok_or(HypervisorError::ReadOnly {
             doing: "connect again".to_owned(),
@@ -150,8 +191,8 @@ fn put_back(
             ));
             Exit::Done
         }
-        Redefined::Conflict { .. } => {
-            world.out.always(&format!("'{name}' was changed by someone else since the diff was made; nothing was changed. Run undo again to see it."));
+        Redefined::Conflict { now } => {
+            conflict::tell(&name, &before, &now, world);
             Exit::Pending
         }
         Redefined::RolledBack { problems, .. } => {
@@ -167,7 +208,14 @@ fn put_back(
 }
 
 fn list(args: &UndoArgs, store: &Store, world: &mut World<'_>) -> anyhow::Result<Exit> {
-    let backups = store.list(None, args.domain.as_deref())?;
+    let mut backups = store.list(None, args.domain.as_deref())?;
+    // Under a name it got after the last of them, it is known to libvirt only.
+    if let (true, Some(given)) = (backups.is_empty(), &args.domain)
+        && let Ok(connection) = world.open(Mode::ReadOnly)
+        && let Ok(info) = connection.find(given)
+    {
+        backups = store.list(None, Some(&info.uuid))?;
+    }
     if backups.is_empty() {
         world.out.say(&format!(
             "there are no backups in {}",

@@ -89,12 +89,13 @@ pub trait Hypervisor {
     /// live XML of a running one.
     fn definition(&self, uuid: &str, secrets: Secrets) -> Result<String, HypervisorError>;
 
-    /// Defines a domain, checked against libvirt's schema, and returns what libvirt made of it.
-    fn define(&self, xml: &str) -> Result<DomainInfo, HypervisorError>;
+    /// Defines a domain, checked against libvirt's schema, and returns its UUID. An error means that
+    /// it was not defined, or that the connection was lost.
+    fn define(&self, xml: &str) -> Result<String, HypervisorError>;
 
     /// Defines a domain as libvirt itself once printed it. Without the schema: that refuses domains
     /// which were defined without it, and they must come back nevertheless.
-    fn define_again(&self, printed: &str) -> Result<DomainInfo, HypervisorError>;
+    fn define_again(&self, printed: &str) -> Result<String, HypervisorError>;
 
     /// Removes an inactive domain's definition. Its NVRAM file, disks and snapshots are never
     /// touched: libvirt refuses where it would have to.

@@ -63,7 +63,7 @@ pub enum Redefined {
     },
     /// The domain is not what the diff was made of any more; nothing was written.
     Conflict {
-        /// Its definition now.
+        /// Its definition now; empty when it has none any more.
         now: String,
     },
     /// What libvirt stored is not what it was given; the old definition is back.
@@ -89,11 +89,14 @@ pub enum RedefineError {
     Refused(#[source] HypervisorError),
     /// The connection was lost, and the domain kept its old definition for a while.
     #[error(
-        "the connection was lost, and {} s later the domain still had its old definition; a request that is still on its way may change it{}",
+        "the connection was lost, and {} s later the domain still {}; a request that is still on its way may change that{}",
         .after.as_secs(),
+        if *.is_new { "was not defined" } else { "had its old definition" },
         backup_at(.backup)
     )]
     LostOld {
+        /// It was to be a new domain.
+        is_new: bool,
         /// How long it was looked at.
         after: Duration,
         /// The backup of the old definition.
@@ -113,6 +116,18 @@ pub enum RedefineError {
         problems: Vec<String>,
         /// The backup of the old definition.
         backup: Option<PathBuf>,
+    },
+    /// The definition was stored, and the domain is gone since.
+    #[error(
+        "the definition was stored, and then someone else removed the domain{}",
+        backup_at(.backup)
+    )]
+    Gone {
+        /// The backup of the old definition.
+        backup: Option<PathBuf>,
+        /// What libvirt says.
+        #[source]
+        source: HypervisorError,
     },
     /// The connection was lost, and nobody answers.
     #[error(
@@ -175,9 +190,10 @@ pub fn redefine(change: &Change<'_>, means: &Means<'_>) -> Result<Redefined, Red
         }
     };
     let now = match change.uuid {
-        Some(uuid) => hypervisor
-            .definition(uuid, Secrets::Included)
-            .map(|now| Some(now).filter(|now| now != change.before)),
+        Some(uuid) => match hypervisor.definition(uuid, Secrets::Included) {
+            Err(error) if error.is_no_domain() => Ok(Some(String::new())),
+            now => now.map(|now| Some(now).filter(|now| now != change.before)),
+        },
         None => new_since(change.after, hypervisor),
     };
     match now {
@@ -290,28 +306,28 @@ fn define_and_verify(
         false => means.hypervisor.define(change.after),
     };
     let uuid = match defined {
-        Ok(info) => info.uuid,
+        Ok(uuid) => uuid,
         Err(error) if !error.is_connection_lost() => return Err(Ended::Refused(error)),
         Err(error) => {
             // Whether it was stored is only known to a daemon that answers.
-            let Some(uuid) = change.uuid else {
-                return Err(lost(error));
-            };
             let Some(connection) = reconnected(means) else {
                 return Err(lost(error));
             };
-            match changed_yet(&*connection, uuid, change.before, means.patience) {
-                Ok(false) => {
+            match changed_yet(&*connection, change, means.patience) {
+                Ok(None) => {
                     return Err(Ended::Failed(Box::new(RedefineError::LostOld {
+                        is_new: change.uuid.is_none(),
                         after: means.patience,
                         backup: backup.cloned(),
                         source: error,
                     })));
                 }
-                Ok(true) => again = Some(connection),
+                Ok(Some(uuid)) => {
+                    again = Some(connection);
+                    uuid
+                }
                 Err(error) => return Err(lost(error)),
             }
-            uuid.to_owned()
         }
     };
     let mut hypervisor = again.as_deref().unwrap_or(means.hypervisor);
@@ -326,7 +342,13 @@ fn define_and_verify(
         hypervisor = after_loss.as_ref();
         stored = hypervisor.definition(&uuid, Secrets::Included);
     }
-    let stored = stored.map_err(lost)?;
+    let stored = stored.map_err(|source| match source.is_no_domain() {
+        true => Ended::Failed(Box::new(RedefineError::Gone {
+            backup: backup.cloned(),
+            source,
+        })),
+        false => lost(source),
+    })?;
     let mut problems: Vec<String> = match compare::missing(change.after, &stored) {
         Ok(missing) => missing
             .iter()
@@ -371,21 +393,31 @@ fn define_and_verify(
     }
 }
 
-/// Whether the domain has another definition than `before`, now or within `patience`: the daemon may
-/// still be at work on what was asked of it over the connection that is gone.
+/// The UUID of the domain once it has another definition than before, or is there at all, now or
+/// within `patience`: the daemon may still be at work on what was asked of it over the connection that
+/// is gone.
 fn changed_yet(
     hypervisor: &dyn Hypervisor,
-    uuid: &str,
-    before: &str,
+    change: &Change<'_>,
     patience: Duration,
-) -> Result<bool, HypervisorError> {
+) -> Result<Option<String>, HypervisorError> {
     let began = Instant::now();
     loop {
-        if hypervisor.definition(uuid, Secrets::Included)? != before {
-            return Ok(true);
+        let changed = match change.uuid {
+            Some(uuid) => {
+                let now = hypervisor.definition(uuid, Secrets::Included)?;
+                (now != change.before).then(|| uuid.to_owned())
+            }
+            None => new_since(change.after, hypervisor)?.and_then(|now| {
+                let now = Document::parse(&now).ok()?;
+                now.text_at(&["uuid"]).map(str::to_owned)
+            }),
+        };
+        if changed.is_some() {
+            return Ok(changed);
         }
         if began.elapsed() >= patience {
-            return Ok(false);
+            return Ok(None);
         }
         std::thread::sleep(Duration::from_millis(100).min(patience));
     }

@@ -76,9 +76,10 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         .get("machine-name.description")
         .map(str::to_owned)
         .or_else(|| described(mac?, settings.get("cpu-override.model")));
-    let uuid = settings
-        .get("machine-name.uuid")
-        .or_else(|| document.text_at(&["uuid"]));
+    // One that is there is the domain's that this definition takes the place of.
+    let uuid = document
+        .text_at(&["uuid"])
+        .or_else(|| settings.get("machine-name.uuid"));
     let mut patch = Patch::new(
         "machine-name",
         include_str!("../../patches/machine-name.xml"),

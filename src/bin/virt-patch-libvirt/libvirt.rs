@@ -208,11 +208,11 @@ impl Hypervisor for Connection {
             .map_err(|e| translate(e, reading))
     }
 
-    fn define(&self, xml: &str) -> Result<DomainInfo, HypervisorError> {
+    fn define(&self, xml: &str) -> Result<String, HypervisorError> {
         self.define_with(xml, sys::VIR_DOMAIN_DEFINE_VALIDATE)
     }
 
-    fn define_again(&self, printed: &str) -> Result<DomainInfo, HypervisorError> {
+    fn define_again(&self, printed: &str) -> Result<String, HypervisorError> {
         self.define_with(printed, 0)
     }
 
@@ -287,14 +287,15 @@ impl Connection {
         &self,
         xml: &str,
         flags: sys::virDomainDefineFlags,
-    ) -> Result<DomainInfo, HypervisorError> {
+    ) -> Result<String, HypervisorError> {
         let doing = || "define the domain".to_owned();
         self.must_write(doing)?;
         let domain = self
             .connect
             .define_domain_xml_flags(xml, flags)
             .map_err(|e| translate(e, doing))?;
-        information(&domain)
+        // It is defined: nothing that could fail may be asked of it here.
+        uuid_of(&domain)
     }
 
     fn lookup(&self, uuid: &str) -> Result<Domain, HypervisorError> {

@@ -162,7 +162,10 @@ pub(super) fn expanded(path: &str) -> String {
 
 /// The command as one line for a shell, with no more quotes than a person would type.
 pub(super) fn line(words: &[String]) -> String {
-    let quoted = words.iter().map(|word| shell_word(word));
+    let quoted = words.iter().map(|word| match word.starts_with('-') {
+        true => word.into(),
+        false => shell_word(word),
+    });
     quoted.collect::<Vec<_>>().join(" ")
 }
 

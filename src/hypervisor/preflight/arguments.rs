@@ -144,7 +144,10 @@ fn sift(tokens: Vec<String>, kvm: bool) -> (Vec<String>, Vec<String>) {
         let text = value.as_deref().unwrap_or_default();
         if gone.contains(&format!("{token} {text}")) {
             removed.push(short(&token, text));
-        } else if kvm {
+            continue;
+        }
+        let value = value.map(|value| without_backend(option.as_deref(), value, &gone));
+        if kvm {
             kept.push(token);
             kept.extend(value);
         } else if let Some((option, value)) = emulated(&option.unwrap_or_default(), value) {
@@ -176,6 +179,22 @@ fn reaches_host(option: Option<&str>, value: &str, gone: &HashSet<String>) -> bo
         "icount" => options::get(value, "rr").is_some(),
         "numa" => hangs_on(value, gone),
         other => !HARMLESS_OPTIONS.contains(&other),
+    }
+}
+
+/// A machine without the memory backend that is gone; its memory is libvirt's then.
+fn without_backend(option: Option<&str>, value: String, gone: &HashSet<String>) -> String {
+    let is_machine = option.is_some_and(|option| options::canonical(option) == "machine");
+    let names_it = |part: &&str| {
+        let backend = part.strip_prefix("memory-backend=");
+        backend.is_some_and(|id| gone.contains(&format!("id {id}")))
+    };
+    match is_machine && value.split(',').any(|part| names_it(&part)) {
+        true => {
+            let kept: Vec<&str> = value.split(',').filter(|part| !names_it(part)).collect();
+            kept.join(",")
+        }
+        false => value,
     }
 }
 
@@ -235,6 +254,10 @@ mod tests {
             ("-qtest-log /a -qtest null", ""),
             ("-icount 1,rr=record,rrfile=/a", ""),
             ("-icount 1", "-icount 1"),
+            (
+                "-object memory-backend-ram,id=m1,size=256M -machine usb=off,memory-backend=m1 -M memory-backend=m2",
+                "-machine usb=off -M memory-backend=m2",
+            ),
             ("-mem-path /dev/hugepages -smp 2", "-smp 2"),
             ("-qmp-pretty unix:/a", ""),
             (

@@ -134,6 +134,8 @@ fn defined(expected: &mut Expected, document: &Document<'_>) {
     expected.cpu_model = match cpu.attribute("mode") {
         Some("host-passthrough") => Some("host".to_owned()),
         Some("maximum") => Some("max".to_owned()),
+        // The host's processor, when it is a better one.
+        Some("custom") | None if cpu.attribute("match") == Some("minimum") => None,
         Some("custom") | None => model.and_then(text_of).map(str::to_owned),
         Some(_) => None,
     };

@@ -151,13 +151,34 @@ pub fn run(
         }
     };
     let name = document.text_at(&["name"]).unwrap_or("unnamed");
-    let attempt = |kvm| attempt(hypervisor, definition, name, scratch, kvm);
+    // The same for every trial of one domain: libvirt keeps a log file per name, which is no longer
+    // than a file's name can be.
+    let end = name.floor_char_boundary(150);
+    let name = format!(
+        "virt-patch-preflight-{}",
+        name.get(..end).unwrap_or_default()
+    );
+    let by_name = |name: &str, kvm| attempt(hypervisor, definition, name, scratch, kvm);
+    let attempt = |kvm| match by_name(&name, kvm) {
+        // Another trial of it is under way.
+        Err(PreflightError::DoesNotStart { source, .. }) if is_taken(&source) => {
+            by_name(&format!("{name}-{}", std::process::id()), kvm)
+        }
+        answer => answer,
+    };
     match attempt(kvm) {
         Err(PreflightError::DoesNotStart { source, .. }) if kvm && is_about_kvm(&source) => {
             attempt(false)
         }
         answer => answer,
     }
+}
+
+fn is_taken(error: &HypervisorError) -> bool {
+    let message = error.libvirt().map(|error| error.message.as_str());
+    message.is_some_and(|message| {
+        message.contains("virt-patch-preflight-") && message.contains("already")
+    })
 }
 
 /// Where a copy's files can be, so that QEMU's own user reaches them: nowhere for a
@@ -199,8 +220,7 @@ fn attempt(
         .map(|parent| Scratch::make(parent, &uuid))
         .transpose()?;
     let options = Options {
-        // The same for every trial of one domain: libvirt keeps a log file per name.
-        name: format!("virt-patch-preflight-{name}"),
+        name: name.to_owned(),
         uuid,
         kvm,
         scratch: scratch.as_ref().map(|scratch| scratch.0.clone()),

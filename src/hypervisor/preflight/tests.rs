@@ -649,10 +649,10 @@ impl Hypervisor for Fake {
     fn definition(&self, _: &str, _: Secrets) -> Result<String, HypervisorError> {
         unused()
     }
-    fn define_again(&self, _: &str) -> Result<DomainInfo, HypervisorError> {
+    fn define_again(&self, _: &str) -> Result<String, HypervisorError> {
         unreachable!()
     }
-    fn define(&self, _: &str) -> Result<DomainInfo, HypervisorError> {
+    fn define(&self, _: &str) -> Result<String, HypervisorError> {
         unused()
     }
     fn undefine(&self, _: &str) -> Result<(), HypervisorError> {

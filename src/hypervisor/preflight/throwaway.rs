@@ -93,13 +93,15 @@ impl Copy<'_> {
 
     fn identity(&mut self) {
         self.domain.unset(&["id"]);
-        self.domain
-            .put(Tree::new("name").with_text(&self.options.name));
-        self.domain
-            .put(Tree::new("uuid").with_text(&self.options.uuid));
-        for element in ["title", "description", "metadata"] {
+        for element in ["name", "uuid", "title", "description", "metadata"] {
             self.domain.remove(element);
         }
+        // The schema wants them before the rest.
+        let names = [
+            Tree::new("name").with_text(&self.options.name),
+            Tree::new("uuid").with_text(&self.options.uuid),
+        ];
+        self.domain.children.splice(0..0, names).for_each(drop);
     }
 
     fn resources(&mut self) {
@@ -214,9 +216,20 @@ impl Copy<'_> {
         if self.options.kvm {
             return;
         }
+        let was_for_kvm = self.domain.get("type") == Some("kvm");
         let Some(cpu) = self.domain.child_mut("cpu") else {
             return;
         };
+        // What emulation lacks is no fault of a definition for hardware. topoext it has, and that is
+        // looked for.
+        let features = cpu.children.iter_mut();
+        let required = features.filter(|one| {
+            was_for_kvm
+                && one.name == "feature"
+                && one.get("policy") == Some("require")
+                && one.get("name") != Some("topoext")
+        });
+        required.for_each(|feature| feature.set("policy", "optional"));
         if cpu.get("mode") == Some("host-passthrough") {
             cpu.set("mode", "maximum");
         }

@@ -78,7 +78,7 @@ impl Hypervisor for Fake {
         self.alive()?;
         Ok(self.stored.borrow().clone())
     }
-    fn define(&self, xml: &str) -> Result<DomainInfo, HypervisorError> {
+    fn define(&self, xml: &str) -> Result<String, HypervisorError> {
         self.alive()?;
         let xml = match self.define.get() {
             Define::Refuses => return Err(Fake::error(67, 20)),
@@ -102,15 +102,15 @@ impl Hypervisor for Fake {
             Define::Works => xml.to_owned(),
         };
         *self.stored.borrow_mut() = xml;
-        Ok(info())
+        Ok(info().uuid)
     }
-    fn define_again(&self, printed: &str) -> Result<DomainInfo, HypervisorError> {
+    fn define_again(&self, printed: &str) -> Result<String, HypervisorError> {
         self.alive()?;
         if self.define.get() == Define::Refuses {
             return Err(Fake::error(67, 20));
         }
         *self.stored.borrow_mut() = printed.to_owned();
-        Ok(info())
+        Ok(info().uuid)
     }
     fn undefine(&self, _: &str) -> Result<(), HypervisorError> {
         self.alive()?;
@@ -303,7 +303,7 @@ fn a_daemon_killed_during_the_define_tells_afterwards_which_definition_it_has() 
     assert!(
         error
             .to_string()
-            .contains("may change it; its old definition is in '/"),
+            .contains("may change that; its old definition is in '/"),
         "{error}"
     );
     assert_eq!((now.as_str(), backups), (OLD, 1));
