@@ -351,6 +351,7 @@ fn osk(args: &RunArgs) -> anyhow::Result<Option<String>> {
     if let Some(path) = &args.osk_file {
         let text = fs::read_to_string(path)
             .with_context(|| format!("cannot read the OSK file '{}'", path.display()))?;
+        let text = text.trim_start_matches('\u{feff}');
         return Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()));
     }
     match std::env::var("VIRT_PATCH_OSK") {

@@ -58,7 +58,7 @@ impl Equality {
 
     /// Name, attributes and text, not what is inside.
     pub fn same_itself(self, a: Node<'_, '_>, b: Node<'_, '_>) -> bool {
-        a.tag_name() == b.tag_name()
+        name_of(a) == name_of(b)
             && a.attributes().len() == b.attributes().len()
             && a.attributes().all(|attribute| {
                 let other = match attribute.namespace() {
@@ -126,7 +126,10 @@ pub fn text(node: Node<'_, '_>) -> String {
 /// The expanded name.
 pub fn name_of(node: Node<'_, '_>) -> (Option<String>, String) {
     let name = node.tag_name();
-    (name.namespace().map(str::to_owned), name.name().to_owned())
+    (
+        crate::document::namespace_of(node).map(str::to_owned),
+        name.name().to_owned(),
+    )
 }
 
 /// The elements of two lists with the same name, for every name there is, in order.

@@ -27,7 +27,7 @@ pub(super) struct Made {
 impl Made {
     /// An element named like `node`, with nothing in it.
     pub(super) fn named(node: Node<'_, '_>, origin: usize) -> Made {
-        let namespace = node.tag_name().namespace();
+        let namespace = crate::document::namespace_of(node);
         Made {
             namespace: namespace.map(str::to_owned),
             prefix: namespace

@@ -152,6 +152,18 @@ impl DocumentError {
                 "a second root element",
                 "one definition at a time: give them as separate files",
             ),
+            E::InvalidChar(b'\'' | b'"', b'<', _) => helped(
+                "a '<' in the value of an attribute",
+                "write &lt; there; or the quote at the end of the value is missing",
+            ),
+            E::InvalidComment(_) => helped(
+                "a comment with '--' in it, or with '-' at its end",
+                "XML allows neither inside a comment",
+            ),
+            E::InvalidCharacterData(_) => helped(
+                "']]>' in a text",
+                "write ]]&gt; where it does not end a CDATA section",
+            ),
             other => plain(&lower(&without_position(&other.to_string()))),
         }
     }
@@ -173,7 +185,7 @@ impl DocumentError {
         Self::new(
             text,
             root.range().start,
-            match root.tag_name().namespace() {
+            match super::namespace_of(root) {
                 Some(namespace) => format!(
                     "the root is <{name}> in the namespace '{namespace}', not a libvirt <domain>"
                 ),

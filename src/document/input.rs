@@ -110,6 +110,10 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, InputError> {
 /// The `encoding` of the XML declaration and where it stands.
 fn declared_encoding(text: &str) -> Option<(&str, usize)> {
     let start = text.find("<?xml")?;
+    // <?xml-stylesheet …?> is no declaration.
+    if !text.get(start + 5..)?.starts_with(char::is_whitespace) {
+        return None;
+    }
     if !text.get(..start)?.trim_start_matches('\u{feff}').is_empty() {
         return None;
     }

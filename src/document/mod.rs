@@ -77,7 +77,7 @@ impl<'t> Document<'t> {
         let document = Self::parse(text)?;
         let root = document.root();
         let name = root.tag_name();
-        if name.name() != "domain" || name.namespace().is_some() {
+        if name.name() != "domain" || namespace_of(root).is_some() {
             return Err(DocumentError::wrong_root(text, root));
         }
         Ok(document)
@@ -146,7 +146,7 @@ impl<'t> Document<'t> {
                 continue;
             };
             match slot {
-                Some(first) if name.namespace().is_none() => {
+                Some(first) if namespace_of(element).is_none() => {
                     return Some(DocumentError::duplicate(self.text, *first, element));
                 }
                 _ => *slot = Some(element),
@@ -156,10 +156,15 @@ impl<'t> Document<'t> {
     }
 }
 
+/// The namespace of an element; `xmlns=''` means none.
+pub fn namespace_of<'a>(node: Node<'a, '_>) -> Option<&'a str> {
+    node.tag_name().namespace().filter(|uri| !uri.is_empty())
+}
+
 /// The first child element of `node` with this un-namespaced name.
 pub fn child<'a, 't>(node: Node<'a, 't>, name: &str) -> Option<Node<'a, 't>> {
     node.children()
-        .find(|child| child.tag_name().name() == name && child.tag_name().namespace().is_none())
+        .find(|child| child.tag_name().name() == name && namespace_of(*child).is_none())
 }
 
 /// The child elements of `node` with this un-namespaced name.
@@ -168,9 +173,7 @@ pub fn children<'a, 't: 'a>(
     name: &'a str,
 ) -> impl Iterator<Item = Node<'a, 't>> + 'a {
     node.children().filter(move |child| {
-        child.is_element()
-            && child.tag_name().name() == name
-            && child.tag_name().namespace().is_none()
+        child.is_element() && child.tag_name().name() == name && namespace_of(*child).is_none()
     })
 }
 

@@ -180,9 +180,8 @@ pub fn problems(document: &Document<'_>) -> Vec<Problem> {
             report(
                 arg,
                 format!(
-                    "several words in one argument: QEMU takes '{}' as one value of -{}; write a <qemu:arg> for each",
-                    group.value(),
-                    group.option
+                    "several words in one argument: QEMU takes all of it as one value of -{}; write a <qemu:arg> for each option",
+                    name_of(group.option)
                 ),
             );
         }
@@ -191,12 +190,18 @@ pub fn problems(document: &Document<'_>) -> Vec<Problem> {
                 group.option_arg,
                 format!(
                     "the option '-{}' lacks its value, and QEMU does not start: write one more <qemu:arg>, or take this one out",
-                    group.option
+                    name_of(group.option)
                 ),
             );
         }
     }
     problems
+}
+
+/// An option without what someone may have written behind it: messages must not show secrets.
+pub fn name_of(option: &str) -> &str {
+    let end = option.find(['=', ',', ' ']).unwrap_or(option.len());
+    option.get(..end).unwrap_or_default()
 }
 
 /// What to say of an option with words behind it in the same argument; `None` for what is none.
@@ -205,13 +210,10 @@ pub fn several_words(text: &str) -> Option<String> {
     if !is_option || !text.trim().contains(char::is_whitespace) {
         return None;
     }
-    let words: Vec<String> = text
-        .split_whitespace()
-        .map(|word| format!("<qemu:arg value='{word}'/>"))
-        .collect();
+    // What follows may be a secret.
+    let option = name_of(text.split_whitespace().next().unwrap_or_default());
     Some(format!(
-        "several words in one argument: QEMU takes '{text}' as one option it does not know; write {}",
-        words.join(" ")
+        "several words in one argument: QEMU takes '{option} …' as one option it does not know; write <qemu:arg value='{option}'/> and one more <qemu:arg> for the rest"
     ))
 }
 
@@ -324,13 +326,13 @@ mod tests {
             (
                 args("<qemu:arg value='-cpu host'/>"),
                 Some(
-                    "3: several words in one argument: QEMU takes '-cpu host' as one option it does not know; write <qemu:arg value='-cpu'/> <qemu:arg value='host'/>",
+                    "3: several words in one argument: QEMU takes '-cpu …' as one option it does not know; write <qemu:arg value='-cpu'/> and one more <qemu:arg> for the rest",
                 ),
             ),
             (
                 args("<qemu:arg value='-cpu'/>\n<qemu:arg value='host -usb'/>"),
                 Some(
-                    "4: several words in one argument: QEMU takes 'host -usb' as one value of -cpu; write a <qemu:arg> for each",
+                    "4: several words in one argument: QEMU takes all of it as one value of -cpu; write a <qemu:arg> for each option",
                 ),
             ),
             (

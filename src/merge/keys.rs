@@ -293,7 +293,10 @@ fn by_name<'a, 't>(parent: Node<'a, 't>) -> ByName<'a, 't> {
     for node in parent.children().filter(Node::is_element) {
         let name = node.tag_name();
         index
-            .entry((name.namespace().map(str::to_owned), name.name().to_owned()))
+            .entry((
+                document::namespace_of(node).map(str::to_owned),
+                name.name().to_owned(),
+            ))
             .or_default()
             .push(node);
     }
@@ -433,7 +436,7 @@ pub fn identity_of(node: Node<'_, '_>) -> Vec<KeyValue> {
         .parent_element()
         .map_or("", |parent| parent.tag_name().name());
     let keys = match identity(parent, node.tag_name().name()) {
-        Some(identity) if node.tag_name().namespace().is_none() || is_qemu(node) => identity.keys,
+        Some(identity) if document::namespace_of(node).is_none() || is_qemu(node) => identity.keys,
         _ => &[],
     };
     keys.iter()

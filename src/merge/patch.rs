@@ -418,6 +418,6 @@ impl Element {
     pub fn names(&self, node: Node<'_, '_>) -> bool {
         node.is_element()
             && node.tag_name().name() == self.name
-            && node.tag_name().namespace() == self.namespace.as_deref()
+            && crate::document::namespace_of(node) == self.namespace.as_deref()
     }
 }

@@ -60,7 +60,7 @@ impl<'m> Merger<'m> {
         if let Some(group) = dangling.filter(|_| is_left && !new.is_empty()) {
             let message = format!(
                 "the last argument, '-{}', lacks its value, and what is added would become it; take it out, or give it one",
-                group.option
+                qemu::name_of(group.option)
             );
             let place = self.document.position(group.option_arg.range().start);
             return Err(self.error(patch, message).at(place));
@@ -100,8 +100,10 @@ impl<'m> Merger<'m> {
         while let Some(arg) = args.next() {
             let text = arg.attribute("value").unwrap_or_default();
             let Some(option) = text.strip_prefix("--").or_else(|| text.strip_prefix('-')) else {
-                let message =
-                    format!("the argument '{text}' is no option: an option begins with '-'");
+                let message = format!(
+                    "the argument '{}' is no option: an option begins with '-'",
+                    qemu::name_of(text)
+                );
                 return Err(self.error(arg, message));
             };
             if let Some(message) = qemu::several_words(text) {
@@ -113,7 +115,10 @@ impl<'m> Merger<'m> {
                 None
             };
             if qemu::takes_value(option) && value.is_none() && arg.op != Op::Remove {
-                let message = format!("the option '-{option}' needs a value: one more <qemu:arg>");
+                let message = format!(
+                    "the option '-{}' needs a value: one more <qemu:arg>",
+                    qemu::name_of(option)
+                );
                 return Err(self.error(arg, message));
             }
             let text = value.and_then(|value| value.attribute("value"));
@@ -144,7 +149,10 @@ impl<'m> Merger<'m> {
         };
         match (wanted.op, same) {
             (Op::RemoveExisting, []) => {
-                let message = format!("there is no such argument '-{}' to remove", wanted.option);
+                let message = format!(
+                    "there is no such argument '-{}' to remove",
+                    qemu::name_of(wanted.option)
+                );
                 let root = self.document.root();
                 let place = commandlines(root).last().unwrap_or(root).range().start;
                 let place = self.document.position(place);

@@ -10,7 +10,7 @@ use super::error::MergeError;
 use super::patch::{Attribute, DIRECTIVES, Element, Op, Patch, Wanted};
 use super::source::{self, Source};
 use super::{keys, places};
-use crate::document::{Document, DocumentError, Position, qemu};
+use crate::document::{Document, DocumentError, Position, namespace_of, qemu};
 use crate::text;
 
 /// A placeholder of a patch's own: `<patch:value name="tag" default="share">what for</patch:value>`.
@@ -186,7 +186,7 @@ impl Resolver<'_> {
     /// The `<domain>` that stands alone in a wrapped text.
     fn only_domain<'a, 't>(&self, top: Node<'a, 't>) -> Result<Option<Node<'a, 't>>, MergeError> {
         let is_domain = |node: &Node<'_, '_>| {
-            node.tag_name().name() == "domain" && node.tag_name().namespace().is_none()
+            node.tag_name().name() == "domain" && namespace_of(*node).is_none()
         };
         let mut others = 0;
         let mut domain = None;
@@ -213,7 +213,7 @@ impl Resolver<'_> {
 
     fn root(&self, node: Node<'_, '_>) -> Result<Element, MergeError> {
         let name = node.tag_name();
-        if name.name() != "domain" || name.namespace().is_some() {
+        if name.name() != "domain" || namespace_of(node).is_some() {
             let message = format!("the root is <{}>, not <domain>", name.name());
             return Err(self.error(self.offset(node), message));
         }
@@ -273,7 +273,8 @@ impl Resolver<'_> {
             let stays = |arg: Node<'_, '_>| when(arg).map_or(Ok(true), |when| self.holds(when));
             if stays(arg)? != stays(value)? {
                 let message = format!(
-                    "a condition leaves out one of the two arguments of '-{option}' and not the other"
+                    "a condition leaves out one of the two arguments of '-{}' and not the other",
+                    qemu::name_of(option)
                 );
                 return Err(self
                     .error(self.offset(arg), message)
@@ -286,7 +287,7 @@ impl Resolver<'_> {
     /// The element with everything in it; `None` when a condition leaves it out.
     fn element(&self, node: Node<'_, '_>) -> Result<Option<Element>, MergeError> {
         let offset = self.offset(node);
-        let namespace = node.tag_name().namespace();
+        let namespace = namespace_of(node);
         let mut element = Element {
             namespace: namespace.map(str::to_owned),
             prefix: namespace

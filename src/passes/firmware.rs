@@ -143,7 +143,7 @@ fn files(document: &Document<'_>, settings: &Settings) -> Vec<String> {
         .collect();
     let loaders = [os.loader, settings.get("firmware.loader")];
     paths.extend(loaders.into_iter().flatten().filter_map(build::sibling));
-    paths.extend(nvram::default_path(document, &os));
+    paths.extend(nvram::default_paths(document, &os));
     paths
 }
 
@@ -272,6 +272,18 @@ fn choose(
                 "libvirt 8.6 to 9.1 refuse secure='no' beside firmware='efi'"
             }
             Some("efi") if os.demands_secure_boot() => "the definition demands Secure Boot",
+            Some("efi") if os.stateless == Some("yes") => {
+                "stateless='yes' leaves macOS no NVRAM for its boot settings"
+            }
+            Some("efi") if os.loader_type == Some("rom") => {
+                "a ROM has no variable store, and firmware='efi' finds none"
+            }
+            Some("efi") if os.template.is_some_and(|vars| builds.has_keys(vars)) => {
+                "the nvram template has Secure Boot keys enrolled"
+            }
+            Some("efi") if os.refuses_secure_boot() => {
+                "libvirt 8.6 to 9.1 refuse more than secure='no' beside firmware='efi'"
+            }
             Some("efi") => "firmware='efi' alone lets libvirt take the Secure Boot build",
             Some(_) => "macOS boots with UEFI, not BIOS",
             None => "no firmware is named, which means BIOS; macOS boots with UEFI",
@@ -489,6 +501,9 @@ fn best(
 
 fn none_found(builds: &Builds<'_>) -> Blocked {
     let reason = match builds.only_for_others() {
+        Some(machine) if machine.contains("q35") => format!(
+            "the host's UEFI builds are not for the machine type {machine}; install one that is (the package ovmf or edk2-ovmf), or name one with --loader"
+        ),
         Some(machine) => format!(
             "the host's UEFI builds are not for the machine type {machine}; --set machine.convert=yes makes it q35, or name a build with --loader"
         ),
@@ -540,7 +555,13 @@ fn leaves_it_to_libvirt(os: &Os<'_>, builds: &Builds<'_>) -> bool {
     let filter_is_known = builds
         .libvirt()
         .is_none_or(|version| version >= STORES_CHOICE);
+    let is_refused = os.has_more_than_a_choice() && !filter_is_known;
+    let is_unfit = os.stateless == Some("yes")
+        || os.loader_type == Some("rom")
+        || os.template.is_some_and(|vars| builds.has_keys(vars));
     !os.demands_secure_boot()
+        && !is_refused
+        && !is_unfit
         && (os.refuses_secure_boot() || (os.secure == Some("no") && filter_is_known))
 }
 

@@ -66,11 +66,11 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         include_str!("../../patches/topoext.xml")
     };
     // libvirt refuses features in a <cpu> that names neither a mode nor a model.
-    let has_mode = document.attribute(&["cpu"], "mode").is_some()
-        || document.find(&["cpu", "model"]).is_some();
+    let has_model = document.find(&["cpu", "model"]).is_some();
     let mode = match document.attribute(&["cpu"], "mode") {
+        // The mode that a <cpu> with nothing but a topology has.
+        Some("custom") | None => (!has_model).then(|| guest::default_cpu_mode(document)),
         Some(mode) => Some(mode),
-        None => (!has_mode).then(|| guest::default_cpu_mode(document)),
     };
     Ensure::new(
         Patch::new("topoext", text).with_option("mode", mode),

@@ -108,7 +108,10 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
             .number("topology.threads")
             .is_none_or(|wanted| wanted == threads)
     {
-        return satisfied(document, present, threads);
+        return match counts_more(document, present) {
+            Some(why) => change(document, present, count, threads, why, Vec::new()),
+            None => satisfied(document, present, threads),
+        };
     }
     // Only what is enabled needs a thread of the host.
     let busy = enabled.unwrap_or(count);
@@ -278,6 +281,33 @@ fn threads_per_core(
         .or_else(host)
         .unwrap_or(1);
     threads.min(count)
+}
+
+/// What counts vCPUs that a valid topology does not have, and that libvirt refuses for it.
+fn counts_more(document: &Document<'_>, count: u32) -> Option<String> {
+    let current = document.attribute(&["vcpu"], "current");
+    let current = current.and_then(|current| current.trim().parse::<u32>().ok());
+    let names = ["vcpusched", "cachetune", "memorytune"];
+    let tuned = names
+        .into_iter()
+        .find(|name| beyond(document, name, "vcpus", count).next().is_some());
+    let listed = document.find(&["vcpus"]).is_some_and(|list| {
+        let mut ids = children(list, "vcpu").filter_map(|vcpu| vcpu.attribute("id")?.parse().ok());
+        ids.any(|id: u32| id >= count)
+    });
+    let in_cells = document.find(&["cpu", "numa"]).is_some_and(|numa| {
+        let mut sets =
+            children(numa, "cell").filter_map(|cell| idset::parse(cell.attribute("cpus")?));
+        sets.any(|set| set.iter().any(|id| *id >= count))
+    });
+    let what = match (tuned, listed, in_cells) {
+        _ if current.is_some_and(|current| current > count) => "current",
+        (Some(name), ..) => name,
+        (None, true, _) => "<vcpus>",
+        (None, false, true) => "<numa>",
+        (None, false, false) => return None,
+    };
+    Some(format!("{what} counts vCPUs that are not there"))
 }
 
 fn satisfied(document: &Document<'_>, count: u32, threads: u32) -> Outcome {

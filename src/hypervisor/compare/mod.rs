@@ -142,7 +142,7 @@ fn start_tag(node: Node<'_, '_>) -> String {
         };
         return format!("<qemu:arg value='{first}{more}'>");
     }
-    let prefix = match node.tag_name().namespace() {
+    let prefix = match crate::document::namespace_of(node) {
         Some(qemu::NAMESPACE) => "qemu:",
         _ => "",
     };

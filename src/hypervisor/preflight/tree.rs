@@ -129,7 +129,7 @@ impl Tree {
 
 fn read(node: Node<'_, '_>) -> Option<Tree> {
     let name = node.tag_name();
-    let name = match name.namespace() {
+    let name = match crate::document::namespace_of(node) {
         None => name.name().to_owned(),
         Some(qemu::NAMESPACE) => format!("qemu:{}", name.name()),
         Some(_) => return None,

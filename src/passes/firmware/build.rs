@@ -79,7 +79,9 @@ impl<'a> Builds<'a> {
 
     fn is_for_the_machine(&self, build: &Firmware) -> bool {
         let mut patterns = build.machines.iter();
-        build.machines.is_empty() || patterns.any(|pattern| is_match(pattern, &self.versioned))
+        build.machines.is_empty()
+            || patterns
+                .any(|pattern| *pattern == self.machine || is_match(pattern, &self.versioned))
     }
 
     fn unfit_format(&self, build: &Firmware) -> Option<String> {

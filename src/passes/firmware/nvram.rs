@@ -13,13 +13,19 @@ pub(super) struct NewNvram {
     pub(super) reason: String,
 }
 
-/// Where libvirt's system daemon puts the nvram file of a domain that names none.
-pub(super) fn default_path(document: &Document<'_>, os: &Os<'_>) -> Option<String> {
-    let name = document.text_at(&["name"])?;
-    let uefi = os.loader.is_some() || os.firmware == Some("efi");
+/// Where libvirt's system daemon puts the nvram file of a domain that names none: its name ends by
+/// the format. One that boots with BIOS gets its file there as well, or takes what a machine of its
+/// name left behind.
+pub(super) fn default_paths(document: &Document<'_>, os: &Os<'_>) -> Vec<String> {
+    let name = document
+        .text_at(&["name"])
+        .filter(|name| !name.contains('/'));
     let own = os.nvram.is_some() || os.nvram_elsewhere.is_some();
-    (!own && uefi && !name.contains('/'))
-        .then(|| format!("/var/lib/libvirt/qemu/nvram/{name}_VARS.fd"))
+    name.filter(|_| !own)
+        .into_iter()
+        .flat_map(|name| ["fd", "qcow2"].map(|kind| (name, kind)))
+        .map(|(name, kind)| format!("/var/lib/libvirt/qemu/nvram/{name}_VARS.{kind}"))
+        .collect()
 }
 
 /// The path the nvram file has to change to, when it has to.
@@ -29,8 +35,17 @@ pub(super) fn follow(
     builds: &Builds<'_>,
     choice: &Choice,
 ) -> Result<Option<NewNvram>, String> {
-    let default = default_path(document, os);
-    let Some(path) = os.nvram.or(default.as_deref()) else {
+    let mut defaults = default_paths(document, os);
+    if choice.vars_format == ImageFormat::Qcow2 {
+        defaults.reverse();
+    }
+    // libvirt 9.0 gives every file the one end, later ones that of the format.
+    let is_there = |path: &&String| builds.file(path).is_some_and(|file| file.exists);
+    let default = match choice.vars_format {
+        ImageFormat::Qcow2 => defaults.iter().find(is_there).or(defaults.first()),
+        ImageFormat::Raw => defaults.first(),
+    };
+    let Some(path) = os.nvram.or(default.map(String::as_str)) else {
         return match os.nvram_elsewhere {
             Some(kind)
                 if !choice.reason.is_empty() && changes_size(os, builds, choice).is_some() =>

@@ -111,6 +111,15 @@ impl<'d> Os<'d> {
             || self.enrolled_keys == Some(true)
     }
 
+    /// What stands beside firmware='efi' that libvirt before 9.2 refuses: all but `secure`.
+    pub(super) fn has_more_than_a_choice(&self) -> bool {
+        self.readonly.is_some()
+            || self.loader_type.is_some()
+            || self.loader_format.is_some()
+            || self.template.is_some()
+            || self.nvram_format.is_some()
+    }
+
     /// The features rule Secure Boot out. That keys are not enrolled is not enough: libvirt then
     /// takes the Secure Boot build with an empty variable store (measured with 11.3).
     pub(super) fn refuses_secure_boot(&self) -> bool {
