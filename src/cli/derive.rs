@@ -54,6 +54,16 @@ pub(crate) fn run(args: &DeriveArgs, world: &mut World<'_>) -> anyhow::Result<Ex
             "the patch tells interfaces apart by their MAC addresses, so it fits this domain only",
         );
     }
+    if derived.by_order {
+        world.out.warn(
+            "the patch tells interfaces apart by their order: the first of another domain is taken for the first of this one",
+        );
+    }
+    for name in &derived.emptied {
+        world.out.warn(&format!(
+            "the patch takes <{name}> out as a whole; what other domains have in it goes as well"
+        ));
+    }
     for name in &derived.replaced {
         world.out.warn(&format!(
             "the patch replaces <{name}> as a whole; what other domains have in it gets lost"

@@ -23,6 +23,20 @@ pub(super) struct Builder<'f> {
     pub(super) whole: &'f HashSet<usize>,
 }
 
+/// Elements whose text is an amount, in KiB where no unit is said.
+const AMOUNTS: [&str; 10] = [
+    "memory",
+    "currentMemory",
+    "maxMemory",
+    "hard_limit",
+    "soft_limit",
+    "min_guarantee",
+    "swap_hard_limit",
+    "size",
+    "requested",
+    "block",
+];
+
 /// The words of a patch do not suffice for this element.
 struct Whole;
 
@@ -56,6 +70,17 @@ impl Builder<'_> {
                 return Err(Whole);
             }
             made.text = Some(new);
+            // A number alone would be another amount in another unit.
+            let unit = b.attribute("unit");
+            let said = made.attributes.iter().any(|one| one.name == "unit");
+            if !said && (unit.is_some() || AMOUNTS.contains(&made.name.as_str())) {
+                made.attributes.push(Attribute {
+                    namespace: None,
+                    prefix: None,
+                    name: "unit".to_owned(),
+                    value: unit.map(str::to_owned),
+                });
+            }
         }
         made.children = self.children(a, b)?;
         made.identify(a, self.mac);
@@ -194,7 +219,11 @@ impl Builder<'_> {
             let made = match group.pairs.iter().find(|(a, _)| a == node) {
                 Some((a, b)) => {
                     place = place.max(b.range().start);
-                    self.change(*a, *b).unwrap_or(stub)
+                    let kept = Made {
+                        op: Op::Keep,
+                        ..stub
+                    };
+                    self.change(*a, *b).unwrap_or(kept)
                 }
                 None => Made {
                     op: Op::Remove,

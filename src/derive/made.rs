@@ -168,6 +168,31 @@ impl Made {
         }
     }
 
+    /// The names of sections that go with all that is in them.
+    pub(super) fn emptied(&self, out: &mut Vec<String>) {
+        const SECTIONS: [&str; 12] = [
+            "commandline",
+            "memoryBacking",
+            "cputune",
+            "numatune",
+            "blkiotune",
+            "memtune",
+            "features",
+            "vcpus",
+            "iothreadids",
+            "pm",
+            "clock",
+            "cpu",
+        ];
+        let goes = |one: &&Made| one.op == Op::Remove && SECTIONS.contains(&one.name.as_str());
+        out.extend(
+            self.children
+                .iter()
+                .filter(goes)
+                .map(|one| one.name.clone()),
+        );
+    }
+
     /// The origins of this element and everything in it, in the order in which they are written.
     pub(super) fn origins(&self, out: &mut Vec<usize>) {
         out.push(self.origin);
@@ -254,6 +279,7 @@ fn word(op: Op) -> Option<&'static str> {
         Op::Remove => Some("remove"),
         Op::RemoveExisting => Some("remove!"),
         Op::Append => Some("append"),
+        Op::Keep => Some("keep"),
     }
 }
 

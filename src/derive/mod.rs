@@ -33,8 +33,12 @@ pub struct Derived {
     pub empty: bool,
     /// It speaks of an interface by its MAC address, so it fits this domain only.
     pub by_mac: bool,
+    /// Interfaces are told apart by nothing but their order.
+    pub by_order: bool,
     /// Names of elements that are replaced as a whole although not everything in them is recorded.
     pub replaced: Vec<String>,
+    /// Names of sections that go although other domains may have more in them.
+    pub emptied: Vec<String>,
 }
 
 /// Why there is no patch.
@@ -228,12 +232,15 @@ impl<'w> Work<'w> {
             && proposal.attributes.is_empty()
             && proposal.op == merge::Op::Merge;
         let patch = proposal.write();
-        let mut replaced = Vec::new();
+        let (mut replaced, mut emptied) = (Vec::new(), Vec::new());
         if *self.keep != Keep::ALL {
             proposal.replaced(&mut replaced);
+            proposal.emptied(&mut emptied);
         }
         Derived {
+            emptied,
             replaced,
+            by_order: patch.contains("<interface patch:op=\"keep\""),
             by_mac: !self.keep.mac && patch.contains("<mac "),
             patch,
             empty,

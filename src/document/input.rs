@@ -30,12 +30,16 @@ pub enum InputError {
     #[error("it is empty")]
     Empty,
     /// Not UTF-8 at this line.
-    #[error("it is not UTF-8: the byte 0x{byte:02x} in line {line} begins no character")]
+    #[error(
+        "it is not UTF-8: the byte 0x{byte:02x} in line {line}, column {column} begins no character"
+    )]
     NotUtf8 {
         /// The first byte that is wrong.
         byte: u8,
         /// Its line, from 1.
         line: usize,
+        /// Its column in characters, from 1.
+        column: usize,
     },
     /// Broken UTF-16.
     #[error("it is not UTF-16, although it begins with a UTF-16 byte order mark")]
@@ -95,6 +99,11 @@ fn utf8(bytes: &[u8]) -> Result<String, InputError> {
         InputError::NotUtf8 {
             byte: bytes.get(bad).copied().unwrap_or_default(),
             line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
+            column: String::from_utf8_lossy(before)
+                .rsplit('\n')
+                .next()
+                .map_or(0, |line| line.chars().count())
+                + 1,
         }
     })
 }
@@ -157,7 +166,7 @@ mod tests {
         assert_eq!(message(b" \n\t"), "it is empty");
         assert_eq!(
             message(b"<a>\n\xfc</a>"),
-            "it is not UTF-8: the byte 0xfc in line 2 begins no character"
+            "it is not UTF-8: the byte 0xfc in line 2, column 1 begins no character"
         );
         let latin = "it says encoding='ISO-8859-1'; only UTF-8 and UTF-16 are read";
         assert_eq!(

@@ -276,7 +276,7 @@ impl<'a, 't> Children<'a, 't> {
     fn candidates(&self, wanted: &Element, keys: &[Key]) -> Vec<Node<'a, 't>> {
         let first = keys
             .iter()
-            .find_map(|key| in_patch(wanted, key).map(|value| (*key, normal(&value).into_owned())));
+            .find_map(|key| in_patch(wanted, key).map(|value| (*key, spelt(&value).into_owned())));
         let Some((key, value)) = first.filter(|_| self.lookups.get() + 1 >= WORTH_AN_INDEX) else {
             return self.named(wanted);
         };
@@ -307,7 +307,7 @@ fn by_value<'a, 't>(nodes: &[Node<'a, 't>], key: Key) -> ByValue<'a, 't> {
     let mut index = ByValue::new();
     for node in nodes {
         if let Some(value) = in_document(*node, key) {
-            let value = normal(value).into_owned();
+            let value = spelt(value).into_owned();
             index.entry(value).or_default().push(*node);
         }
     }
@@ -319,7 +319,7 @@ pub fn signature(parent: &str, wanted: &Element) -> Vec<Option<String>> {
     let identity = identity(parent, &wanted.name);
     let keys = identity.map_or(&[] as &[Key], |identity| identity.keys);
     let tie = identity.map_or(&[] as &[Key], |identity| identity.tie);
-    let value = |key: &Key| in_patch(wanted, key).map(|value| normal(&value).into_owned());
+    let value = |key: &Key| in_patch(wanted, key).map(|value| spelt(&value).into_owned());
     keys.iter().chain(tie).map(value).collect()
 }
 
@@ -328,7 +328,7 @@ pub fn unique_key(parent: &str, wanted: &Element) -> Option<(String, String)> {
     let identity = identity(parent, &wanted.name).filter(|identity| identity.unique)?;
     let key = identity.keys.first()?;
     let readable = readable(key).trim_end_matches('=').to_owned();
-    Some((readable, normal(&in_patch(wanted, key)?).into_owned()))
+    Some((readable, spelt(&in_patch(wanted, key)?).into_owned()))
 }
 
 /// Whether a definition has only one element of this name below one of that name, so that two of
@@ -341,6 +341,14 @@ pub fn is_single(parent: &str, name: &str) -> bool {
         "cpu" => name != "feature",
         _ => false,
     }
+}
+
+/// Whether an attribute of an element's own tells it apart from others of its name.
+pub fn is_own_key(parent: &str, name: &str, attribute: &str) -> bool {
+    identity(parent, name).is_some_and(|identity| {
+        let mut keys = identity.keys.iter();
+        keys.any(|key| key.strip_prefix('@') == Some(attribute))
+    })
 }
 
 /// The keys that would tell elements of this name apart, for messages.
@@ -358,23 +366,46 @@ fn identity(parent: &str, name: &str) -> Option<&'static Identity> {
 
 fn agree(node: Node<'_, '_>, wanted: &Element, keys: &[Key]) -> bool {
     keys.iter().all(|key| match in_patch(wanted, key) {
-        Some(want) => in_document(node, key).is_some_and(|have| same(have, &want)),
+        Some(want) => {
+            in_document(node, key).is_some_and(|have| have == want || spelt(have) == spelt(&want))
+        }
         None => true,
     })
 }
 
-/// Equal as text, or as numbers where both are hexadecimal (`0x1` and `0x01`).
+/// Equal as text, as numbers where the one that is there is hexadecimal (`0x01` and `0x1` or `1`), or as
+/// MAC addresses.
 pub fn same(have: &str, want: &str) -> bool {
-    have == want || (have.starts_with('0') && normal(have) == normal(want))
+    have == want
+        || (have.starts_with("0x") && spelt(have) == spelt(want))
+        || (is_mac(have) && have.eq_ignore_ascii_case(want))
 }
 
-/// One spelling for all that are the same.
-fn normal(value: &str) -> Cow<'_, str> {
+fn is_mac(value: &str) -> bool {
+    let bytes = value.as_bytes();
+    bytes.len() == 17
+        && bytes.iter().enumerate().all(|(at, byte)| match at % 3 {
+            2 => *byte == b':',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+/// One spelling for all values of a key by which libvirt means the same thing: numbers in any notation,
+/// and MAC addresses in any case.
+fn spelt(value: &str) -> Cow<'_, str> {
+    if is_mac(value) {
+        return Cow::Owned(value.to_ascii_lowercase());
+    }
     let digits = value
         .strip_prefix("0x")
         .or_else(|| value.strip_prefix("0X"));
-    match digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()) {
-        Some(number) => Cow::Owned(format!("{number:#x}")),
+    let number = match digits {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None if value.starts_with(|first: char| first.is_ascii_digit()) => value.parse().ok(),
+        None => None,
+    };
+    match number {
+        Some(number) => Cow::Owned(number.to_string()),
         None => Cow::Borrowed(value),
     }
 }

@@ -273,6 +273,13 @@ impl<'m> Merger<'m> {
                 let there = children.any(wanted);
                 return self.there_or_new(children, wanted, there, siblings, new);
             }
+            Op::Keep => {
+                if let Match::One(node) = claim {
+                    siblings.there(wanted, node);
+                    siblings.appended.push(node);
+                }
+                return Ok(());
+            }
             Op::Merge | Op::Default | Op::Replace => {}
         }
         match claim {
@@ -310,7 +317,7 @@ impl<'m> Merger<'m> {
         if let Some(missing) = wanted.first_to_exist() {
             return Err(self.nothing_to_remove(missing, children.parent()));
         }
-        if !wanted.only_removes() {
+        if !wanted.only_removes(children.parent().tag_name().name()) {
             new.push(siblings.new_element(wanted));
         }
         Ok(())

@@ -219,6 +219,8 @@ pub enum Op {
     RemoveExisting,
     /// One more, unless one says all of this already.
     Append,
+    /// It stays as it is where it is there, and is not missed: what is to stay beside one that goes.
+    Keep,
 }
 
 /// An element of a patch, owned, with directives and placeholders resolved.
@@ -267,6 +269,7 @@ impl Op {
             "remove" => Op::Remove,
             "remove!" => Op::RemoveExisting,
             "append" => Op::Append,
+            "keep" => Op::Keep,
             _ => return None,
         })
     }
@@ -312,7 +315,7 @@ impl Element {
     pub(super) fn written_children(&self) -> impl Iterator<Item = &Element> {
         self.children
             .iter()
-            .filter(|child| !matches!(child.op, Op::Remove | Op::RemoveExisting))
+            .filter(|child| !matches!(child.op, Op::Remove | Op::RemoveExisting | Op::Keep))
     }
 
     /// The first element in it, or itself, of which there has to be one to remove.
@@ -324,19 +327,26 @@ impl Element {
         }
     }
 
-    /// Whether it is there only to lead to what is removed.
-    pub(super) fn only_removes(&self) -> bool {
+    /// Whether it is there only to lead to what is taken away. Below `parent`, what tells it apart
+    /// from others is no more than a part of the way.
+    pub(super) fn only_removes(&self, parent: &str) -> bool {
         match self.op {
-            Op::Remove | Op::RemoveExisting => true,
+            Op::Remove | Op::RemoveExisting | Op::Keep => true,
             Op::Merge => {
+                let is_unset = |attribute: &&Attribute| attribute.value.is_none();
+                let names_it = |attribute: &Attribute| {
+                    attribute.namespace.is_none()
+                        && super::keys::is_own_key(parent, &self.name, &attribute.name)
+                };
+                let takes =
+                    !self.children.is_empty() || self.attributes.iter().any(|one| is_unset(&one));
                 let says_nothing = self.text.is_none()
                     && self
                         .attributes
                         .iter()
-                        .all(|attribute| attribute.value.is_none());
-                says_nothing
-                    && !self.children.is_empty()
-                    && self.children.iter().all(Element::only_removes)
+                        .all(|attribute| attribute.value.is_none() || names_it(attribute));
+                let mut children = self.children.iter();
+                takes && says_nothing && children.all(|child| child.only_removes(&self.name))
             }
             Op::Default | Op::Replace | Op::Append => false,
         }

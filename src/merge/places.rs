@@ -26,6 +26,8 @@ pub fn of(element: &Element) -> Result<&'static [&'static str], NoPlace> {
     let name = element.name.as_str();
     match element.namespace.as_deref() {
         Some(qemu::NAMESPACE) => return qemu_place(name),
+        // Blocks of libvirt's own drivers (lxc:namespace, bhyve:commandline) stand where qemu's do.
+        Some(uri) if uri.starts_with("http://libvirt.org/schemas/domain/") => return Ok(&[]),
         Some(_) => return Ok(&["metadata"]),
         None if matches!(
             name,
@@ -45,8 +47,8 @@ pub fn of(element: &Element) -> Result<&'static [&'static str], NoPlace> {
         .filter(|(_, names)| names.contains(&name))
         .map(|(path, _)| *path)
         .collect();
-    if places.iter().any(|path| fits(name, path, shape)) {
-        places.retain(|path| fits(name, path, shape));
+    if places.iter().any(|path| fits(element, path, shape)) {
+        places.retain(|path| fits(element, path, shape));
     }
     let devices: Vec<&str> = DEVICE_PARTS
         .iter()
@@ -101,10 +103,17 @@ impl Shape {
 }
 
 /// Whether an element of this name can have this shape there.
-fn fits(name: &str, path: &[&str], shape: Shape) -> bool {
+fn fits(element: &Element, path: &[&str], shape: Shape) -> bool {
+    let name = element.name.as_str();
+    let has = |names: &[&str]| {
+        let mut attributes = element.attributes.iter();
+        attributes.any(|one| names.contains(&one.name.as_str()))
+    };
     match (name, path) {
-        ("memory" | "vcpu", []) => matches!(shape, Shape::Text | Shape::Nothing),
-        ("memory", ["numatune"]) | ("vcpu", ["vcpus"]) => shape == Shape::Attributes,
+        ("memory", ["numatune"]) => has(&["mode", "nodeset"]) && shape == Shape::Attributes,
+        ("vcpu", ["vcpus"]) => has(&["id", "hotpluggable", "order"]),
+        ("memory", []) => !has(&["mode", "nodeset", "model"]) && shape != Shape::Elements,
+        ("vcpu", []) => !has(&["id", "hotpluggable", "order"]),
         ("memory", _) => shape == Shape::Elements,
         ("nvram", ["devices"]) => !matches!(shape, Shape::Text),
         ("nvram", ["os"]) => !matches!(shape, Shape::Elements),

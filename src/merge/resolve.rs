@@ -24,6 +24,9 @@ pub struct Declared {
     pub about: String,
 }
 
+/// Elements of a patch around another.
+const MAX_DEPTH: usize = 100;
+
 /// See [`Patch::resolve`].
 pub(super) fn resolve(patch: &Patch) -> Result<Wanted, MergeError> {
     let (whole, wrapped) = (Source::whole(&patch.text), OnceCell::new());
@@ -35,6 +38,12 @@ pub(super) fn resolve(patch: &Patch) -> Result<Wanted, MergeError> {
         unmet: RefCell::new(None),
     };
     let top = document.root();
+    // Each level is a call in a call; a definition has fewer than ten.
+    let mut nodes = top.descendants();
+    if let Some(deep) = nodes.find(|node| node.ancestors().nth(MAX_DEPTH).is_some()) {
+        let message = format!("elements inside of more than {MAX_DEPTH} others");
+        return Err(resolver.error(resolver.at(deep.range().start), message));
+    }
     let domain = match source.is_wrapped() {
         true => resolver.only_domain(top)?,
         false => Some(top),
@@ -256,6 +265,41 @@ impl Resolver<'_> {
         Ok(root)
     }
 
+    /// Refuses a block of QEMU's in a place, or with a namespace, from which libvirt drops it without
+    /// a word.
+    fn no_lost_block(&self, node: Node<'_, '_>) -> Result<(), MergeError> {
+        let name = node.tag_name();
+        if !matches!(name.name(), "commandline" | "capabilities" | "override") {
+            return Ok(());
+        }
+        let Some(uri) = name.namespace() else {
+            return Ok(());
+        };
+        let parent = node.parent_element();
+        let is_below_root = parent.is_none_or(|parent| {
+            parent.tag_name().name() == "domain" || parent.parent_element().is_none()
+        });
+        let message = match uri {
+            qemu::NAMESPACE if is_below_root => return Ok(()),
+            qemu::NAMESPACE => format!(
+                "libvirt drops a <{}> inside another element without a word",
+                name.name()
+            ),
+            uri if uri.contains("libvirt.org/schemas/domain/qemu") => {
+                format!(
+                    "libvirt does not know the namespace '{uri}', and drops the block without a word"
+                )
+            }
+            _ => return Ok(()),
+        };
+        let help = format!(
+            "write <qemu:{}> directly below <domain>, with xmlns:qemu='{}'",
+            name.name(),
+            qemu::NAMESPACE
+        );
+        Err(self.error(self.offset(node), message).helped(help))
+    }
+
     /// Refuses a condition that leaves an option without its value, or a value without its option:
     /// the next argument would take its place.
     fn pairs_stay_together(&self, commandline: Node<'_, '_>) -> Result<(), MergeError> {
@@ -287,6 +331,7 @@ impl Resolver<'_> {
     /// The element with everything in it; `None` when a condition leaves it out.
     fn element(&self, node: Node<'_, '_>) -> Result<Option<Element>, MergeError> {
         let offset = self.offset(node);
+        self.no_lost_block(node)?;
         let namespace = namespace_of(node);
         let mut element = Element {
             namespace: namespace.map(str::to_owned),
@@ -395,7 +440,7 @@ impl Resolver<'_> {
             "op" => {
                 element.op = Op::named(value).ok_or_else(|| {
                     let message = format!(
-                        "patch:op='{value}' is unknown; there are merge, default, replace, remove, remove! and append"
+                        "patch:op='{value}' is unknown; there are merge, default, replace, remove, remove!, append and keep"
                     );
                     self.error(element.offset, message)
                 })?;

@@ -287,6 +287,114 @@ fn directives() {
 }
 
 #[test]
+fn what_only_takes_away_adds_nothing() {
+    let d = |inside: &str| format!("<domain xmlns:patch='urn:virt-patch:1'>{inside}</domain>");
+    let none = "<domain><devices/></domain>";
+    for patch in [
+        "<devices><graphics type='spice' patch:unset='listen autoport'/></devices>",
+        "<devices><video><model patch:unset='vgamem'/></video></devices>",
+        "<devices><graphics type='spice'><listen type='address' patch:op='remove'/></graphics></devices>",
+        "<devices><redirdev bus='usb' patch:op='keep'/><redirdev bus='usb' patch:op='remove'/></devices>",
+        "<cputune><vcpupin vcpu='0' patch:op='remove'/></cputune>",
+    ] {
+        check(none, &d(patch), none);
+    }
+    // What it says besides is said.
+    check(
+        none,
+        &d("<devices><memballoon model='virtio' patch:unset='autodeflate'/></devices>"),
+        "<domain><devices><memballoon model='virtio'/></devices></domain>",
+    );
+    let redirdev = "<redirdev bus='usb' type='spicevmc'/>";
+    let keep = d(&format!(
+        "<devices>{}{}</devices>",
+        redirdev.replace("/>", " patch:op='keep'/>"),
+        redirdev.replace("/>", " patch:op='remove'/>")
+    ));
+    for (before, after) in [(0, 0), (1, 1), (2, 1)] {
+        let domain = |count: usize| match count {
+            0 => none.to_owned(),
+            count => format!(
+                "<domain><devices>{}</devices></domain>",
+                redirdev.repeat(count)
+            ),
+        };
+        check(&domain(before), &keep, &domain(after));
+    }
+}
+
+#[test]
+fn keys_are_compared_as_libvirt_reads_them() {
+    let devices = |inside: &str| format!("<domain><devices>{inside}</devices></domain>");
+    for (before, patch) in [
+        (
+            "<interface type='user'><mac address='52:54:00:ef:84:a2'/></interface>",
+            "<interface><mac address='52:54:00:EF:84:A2'/></interface>",
+        ),
+        (
+            "<hostdev mode='subsystem' type='pci'><source><address domain='0x0000' bus='0x0a' slot='0x00' function='0x1'/></source></hostdev>",
+            "<hostdev mode='subsystem' type='pci'><source><address domain='0' bus='10' slot='0' function='1'/></source></hostdev>",
+        ),
+        (
+            "<hostdev mode='subsystem' type='usb'><source><address bus='1' device='4'/></source></hostdev>",
+            "<hostdev mode='subsystem' type='usb'><source><address bus='001' device='0x04'/></source></hostdev>",
+        ),
+    ] {
+        let document = Document::parse_domain(&devices(before)).map(|_| ());
+        assert!(document.is_ok());
+        let before = devices(before);
+        let document = Document::parse_domain(&before).unwrap();
+        let after = merged(&document, &Patch::new("p", devices(patch))).unwrap();
+        let name = patch.split([' ', '<', '>']).nth(1).unwrap();
+        let count = after
+            .unwrap_or(before.clone())
+            .matches(&format!("<{name} "))
+            .count();
+        assert_eq!(count, 1, "{patch}");
+    }
+}
+
+#[test]
+fn bare_fragments_and_blocks_find_their_place() {
+    for (patch, after) in [
+        (
+            "<memory dumpCore='on'/>",
+            "<domain><name>a</name><memory dumpCore='on'>1</memory></domain>",
+        ),
+        (
+            "<memory unit='MiB'/>",
+            "<domain><name>a</name><memory unit='MiB'>1</memory></domain>",
+        ),
+        (
+            "<bhyve:commandline xmlns:bhyve='http://libvirt.org/schemas/domain/bhyve/1.0'/>",
+            "<domain><name>a</name><memory>1</memory><bhyve:commandline xmlns:bhyve='http://libvirt.org/schemas/domain/bhyve/1.0'/></domain>",
+        ),
+    ] {
+        check(
+            "<domain><name>a</name><memory>1</memory></domain>",
+            patch,
+            after,
+        );
+    }
+    let deep = format!(
+        "<domain>{}{}</domain>",
+        "<a>".repeat(200),
+        "</a>".repeat(200)
+    );
+    assert_eq!(
+        refused("<domain/>", &deep),
+        "elements inside of more than 100 others"
+    );
+    assert_eq!(
+        refused(
+            "<domain/>",
+            &format!("<domain {Q}><devices><qemu:commandline/></devices></domain>")
+        ),
+        "libvirt drops a <commandline> inside another element without a word"
+    );
+}
+
+#[test]
 fn what_there_is_one_of_is_not_appended() {
     let d = |inside: &str| format!("<domain xmlns:patch='urn:virt-patch:1'>{inside}</domain>");
     let two = d("<vcpu patch:op='append'>4</vcpu>");

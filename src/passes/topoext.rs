@@ -69,8 +69,8 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     let has_model = document.find(&["cpu", "model"]).is_some();
     let mode = match document.attribute(&["cpu"], "mode") {
         // The mode that a <cpu> with nothing but a topology has.
-        Some("custom") | None => (!has_model).then(|| guest::default_cpu_mode(document)),
-        Some(mode) => Some(mode),
+        Some("custom") | None if !has_model => Some(guest::default_cpu_mode(document)),
+        mode => mode,
     };
     Ensure::new(
         Patch::new("topoext", text).with_option("mode", mode),

@@ -272,7 +272,7 @@ fn directives_that_cannot_be_meant() {
     for (text, message) in [
         (
             "<os patch:op='merg'/>",
-            "1:1 patch:op='merg' is unknown; there are merge, default, replace, remove, remove! and append / -",
+            "1:1 patch:op='merg' is unknown; there are merge, default, replace, remove, remove!, append and keep / -",
         ),
         (
             "<os patch:opp='merge'/>",
