@@ -337,9 +337,9 @@ impl Builder<'_> {
                     reused.push(at);
                     let before = old.get(at).map(Group::value).unwrap_or_default();
                     let merged = options::merged(group.option, before, group.value());
-                    match merged == group.value() {
-                        true => Op::Merge,
-                        false => Op::Replace,
+                    match merged {
+                        Ok(merged) if merged == group.value() => Op::Merge,
+                        _ => Op::Replace,
                     }
                 }
                 None if old

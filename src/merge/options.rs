@@ -207,7 +207,7 @@ pub fn escape(value: &str) -> String {
 
 /// Whether `have` says all that `want` says.
 pub fn says(option: &str, have: &str, want: &str) -> bool {
-    merged(option, have, want) == have
+    merged(option, have, want).is_ok_and(|merged| merged == have)
 }
 
 /// Whether QEMU reads both as the same: on and off have other spellings (`qapi_bool_parse`).
@@ -221,16 +221,24 @@ fn same(have: &str, want: &str) -> bool {
 }
 
 /// `have` with what `want` names set in it, in the syntax of `have`.
-pub fn merged(option: &str, have: &str, want: &str) -> String {
-    match canonical(option) {
+///
+/// # Errors
+/// The value is JSON, in which every value has a type that `want` does not tell; why, as a clause.
+pub fn merged(option: &str, have: &str, want: &str) -> Result<String, String> {
+    let option = canonical(option);
+    Ok(match option {
         "cpu" | "machine" | "device" | "smbios" | "object" | "netdev" | "chardev" | "fsdev"
         | "audiodev" | "blockdev" | "drive" | "tpmdev" | "smp" | "accel" | "rtc" | "fw_cfg" => {
             match json(have) {
-                Some(object) => merged_json(have, object, want),
+                Some(object) => merged_json(option, have, object, want)?,
                 None => {
                     let mut list = List::parse(have);
-                    for token in want_tokens(want) {
-                        list.set(&token);
+                    let wanted = want_tokens(want);
+                    for token in &wanted {
+                        match is_repeated(option, token, &wanted) {
+                            true => list.add(token),
+                            false => list.set(token),
+                        }
                     }
                     list.to_string()
                 }
@@ -238,7 +246,22 @@ pub fn merged(option: &str, have: &str, want: &str) -> String {
         }
         "global" => merged_global(have, want),
         _ => want.to_owned(),
-    }
+    })
+}
+
+/// Whether a key of an option may stand there several times, each time for one more thing: forwarded
+/// ports, strings of SMBIOS. And what the patch itself says twice.
+fn is_repeated(option: &str, token: &Token, wanted: &[Token]) -> bool {
+    let several = match option {
+        "netdev" => ["hostfwd", "guestfwd"].contains(&token.key.as_str()),
+        "smbios" => ["value", "path"].contains(&token.key.as_str()),
+        _ => false,
+    };
+    let twice = || {
+        let mut others = wanted.iter().filter(|other| other.key == token.key);
+        others.any(|other| other.value != token.value)
+    };
+    several || (option != "cpu" && !token.key.is_empty() && twice())
 }
 
 fn merged_global(have: &str, want: &str) -> String {
@@ -257,34 +280,105 @@ fn merged_global(have: &str, want: &str) -> String {
     }
 }
 
-fn merged_json(have: &str, mut object: serde_json::Map<String, Value>, want: &str) -> String {
+fn merged_json(
+    option: &str,
+    have: &str,
+    mut object: serde_json::Map<String, Value>,
+    want: &str,
+) -> Result<String, String> {
+    let wanted: Vec<(String, Value)> = match json(want) {
+        Some(wanted) => wanted.into_iter().collect(),
+        None => want_tokens(want)
+            .iter()
+            .map(|token| {
+                let key = match (token.key.as_str(), option) {
+                    ("", "object") => "qom-type",
+                    ("", "netdev" | "chardev" | "tpmdev" | "fsdev") => "type",
+                    ("", _) => "driver",
+                    (key, _) => key,
+                };
+                let value = typed(&object, key, &token.value.replace(",,", ","))?;
+                Ok((key.to_owned(), value))
+            })
+            .collect::<Result<_, String>>()?,
+    };
     let mut changed = false;
-    for token in want_tokens(want) {
-        let key = if token.key.is_empty() {
-            "driver"
-        } else {
-            token.key.as_str()
-        };
-        let wanted = token.value.replace(",,", ",");
-        if text_of(&object, key).as_deref() == Some(wanted.as_str()) {
-            continue;
+    for (key, value) in wanted {
+        let is_there = object.get(&key).is_some_and(|there| {
+            let texts = value_text(there).zip(value_text(&value));
+            *there == value || texts.is_some_and(|(there, value)| same(&there, &value))
+        });
+        if !is_there {
+            changed = true;
+            object.insert(key, value);
         }
-        changed = true;
-        let value = match (object.get(key), wanted.as_str()) {
-            (Some(Value::Bool(_)), "on" | "yes" | "true") => Value::Bool(true),
-            (Some(Value::Bool(_)), "off" | "no" | "false") => Value::Bool(false),
-            (Some(Value::Number(_)), number) => number
-                .parse::<u64>()
-                .map_or_else(|_| Value::from(number), Value::from),
-            (_, text) => Value::from(text),
-        };
-        object.insert(key.to_owned(), value);
     }
-    if changed {
-        Value::Object(object).to_string()
-    } else {
-        have.to_owned()
+    Ok(match changed {
+        true => Value::Object(object).to_string(),
+        false => have.to_owned(),
+    })
+}
+
+/// A value with the type that the key has in the object, or always has.
+fn typed(object: &serde_json::Map<String, Value>, key: &str, value: &str) -> Result<Value, String> {
+    const TEXTS: [&str; 22] = [
+        "driver",
+        "qom-type",
+        "type",
+        "id",
+        "bus",
+        "addr",
+        "drive",
+        "netdev",
+        "chardev",
+        "serial",
+        "mac",
+        "romfile",
+        "host",
+        "evdev",
+        "name",
+        "label",
+        "product",
+        "vendor",
+        "model",
+        "osk",
+        "mem-path",
+        "node-name",
+    ];
+    let switch = match value {
+        "on" | "yes" | "true" => Some(true),
+        "off" | "no" | "false" => Some(false),
+        _ => None,
+    };
+    let told = match object.get(key) {
+        Some(Value::Bool(_)) => switch.map(Value::Bool),
+        Some(Value::Number(_)) => number(value).map(Value::from),
+        Some(Value::String(_)) => Some(Value::from(value)),
+        _ if TEXTS.contains(&key) => Some(Value::from(value)),
+        _ => None,
+    };
+    told.ok_or_else(|| {
+        format!(
+            "the argument there is JSON, in which a value has a type that '{key}=…' does not tell; write the argument of the patch as JSON too"
+        )
+    })
+}
+
+/// A number as QEMU reads it in a list: decimal or hexadecimal, with a suffix for an amount of memory.
+fn number(value: &str) -> Option<u64> {
+    if let Some(digits) = value.strip_prefix("0x") {
+        return u64::from_str_radix(digits, 16).ok();
     }
+    let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let power = match value.get(digits.len()..)?.to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(1024u64.pow(power))
 }
 
 /// The tokens of a patch's value, from either syntax.
@@ -310,7 +404,11 @@ fn json(value: &str) -> Option<serde_json::Map<String, Value>> {
 }
 
 fn text_of(object: &serde_json::Map<String, Value>, key: &str) -> Option<String> {
-    match object.get(key)? {
+    value_text(object.get(key)?)
+}
+
+fn value_text(value: &Value) -> Option<String> {
+    match value {
         Value::String(text) => Some(text.clone()),
         Value::Bool(true) => Some("on".to_owned()),
         Value::Bool(false) => Some("off".to_owned()),
@@ -411,6 +509,18 @@ impl List {
             .iter()
             .map(|token| token.key.as_str())
             .filter(|key| !key.is_empty())
+    }
+
+    /// Adds a key with this value, beside others of the key, unless it is there.
+    fn add(&mut self, wanted: &Token) {
+        let like = |token: &Token| token.key == wanted.key;
+        let mut there = self.tokens.iter().filter(|token| like(token));
+        if there.any(|token| same(&token.value, &wanted.value)) {
+            return;
+        }
+        let last = self.tokens.iter().rposition(like);
+        let at = last.map_or(self.tokens.len(), |at| at + 1);
+        self.tokens.insert(at, wanted.clone());
     }
 
     /// Sets one key, wherever and however often it stands there; appends it otherwise.

@@ -177,7 +177,12 @@ impl<'m> Merger<'m> {
                 if let (Some(value), Some(arg)) = (wanted.value, last.value_arg) {
                     let merged = match op {
                         Op::Replace => value.to_owned(),
-                        _ => options::merged(wanted.option, last.value(), value),
+                        _ => {
+                            options::merged(wanted.option, last.value(), value).map_err(|why| {
+                                let place = self.document.position(arg.range().start);
+                                self.error(wanted.arg, why).at(place)
+                            })?
+                        }
                     };
                     self.set_value(arg, &merged);
                 } else if let Some(value) = wanted.value

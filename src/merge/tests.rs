@@ -544,6 +544,23 @@ fn qemu_arguments_are_merged_as_option_groups() {
             &["-cpu", "host,topoext=yes", "-global", "x.y=no"],
         ),
         (&["-cpu", "a", "-cpu", "b"], &["-cpu", "c"], &["-cpu", "c"]),
+        // Keys that stand several times, each for one more thing.
+        (
+            &["-smbios", "type=11,value=a"],
+            &["-smbios", "type=11,value=a,value=b"],
+            &["-smbios", "type=11,value=a,value=b"],
+        ),
+        (
+            &[
+                "-netdev",
+                "user,id=n,hostfwd=tcp::1-:1,hostfwd=tcp::2-:2,net=x",
+            ],
+            &["-netdev", "user,id=n,hostfwd=tcp::3-:3"],
+            &[
+                "-netdev",
+                "user,id=n,hostfwd=tcp::1-:1,hostfwd=tcp::2-:2,hostfwd=tcp::3-:3,net=x",
+            ],
+        ),
         (&["--cpu", "a"], &["-cpu", "c"], &["--cpu", "c"]),
         // Devices go by driver, and by id where the patch names one.
         (
@@ -638,6 +655,44 @@ fn qemu_arguments_are_merged_as_option_groups() {
     ] {
         check(&domain(before), &domain(patch), &domain(after));
     }
+}
+
+/// QEMU refuses JSON values of another type than it expects.
+#[test]
+fn values_in_json_keep_their_types() {
+    let domain = |value: &str| {
+        let value = value.replace('"', "&quot;");
+        domain(&["-object", &value])
+    };
+    for (before, patch, after) in [
+        (
+            r#"{"qom-type":"memory-backend-file","id":"lg","size":33554432,"share":true}"#,
+            "memory-backend-file,id=lg,mem-path=/dev/kvmfr0,size=64M,share=yes",
+            r#"{"qom-type":"memory-backend-file","id":"lg","size":67108864,"share":true,"mem-path":"/dev/kvmfr0"}"#,
+        ),
+        (
+            r#"{"qom-type":"memory-backend-file","id":"lg","size":1}"#,
+            r#"{"qom-type":"memory-backend-file","id":"lg","size":2,"share":true}"#,
+            r#"{"qom-type":"memory-backend-file","id":"lg","size":2,"share":true}"#,
+        ),
+    ] {
+        let document_text = domain(before);
+        let document = Document::parse_domain(&document_text).unwrap();
+        let patch = Patch::new("p", domain(patch));
+        let got = merged(&document, &patch).unwrap().unwrap();
+        let got = got.replace("&quot;", "\"");
+        assert!(got.contains(after), "{got}");
+    }
+    let message = refused(
+        &domain(r#"{"qom-type":"memory-backend-file","id":"lg"}"#),
+        &domain("memory-backend-file,id=lg,share=on"),
+    );
+    assert!(
+        message.starts_with(
+            "the argument there is JSON, in which a value has a type that 'share=…' does not tell"
+        ),
+        "{message}"
+    );
 }
 
 #[test]
