@@ -41,6 +41,8 @@ pub struct Release {
 /// Instruction sets that releases came to need; each includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Instructions {
+    /// Less than any Mac with Intel's 64-bit processors has.
+    Sse3,
     /// Every 64-bit Intel Mac: SSSE3.
     Ssse3,
     /// Penryn.
@@ -327,6 +329,23 @@ impl Instructions {
         const FAMILIES: &[(&str, Instructions)] = &[
             ("Conroe", Instructions::Ssse3),
             ("core2duo", Instructions::Ssse3),
+            ("486", Instructions::Sse3),
+            ("athlon", Instructions::Sse3),
+            ("coreduo", Instructions::Sse3),
+            ("kvm", Instructions::Sse3),
+            ("n270", Instructions::Ssse3),
+            ("pentium", Instructions::Sse3),
+            ("phenom", Instructions::Sse3),
+            ("qemu", Instructions::Sse3),
+            ("Opteron_G1", Instructions::Sse3),
+            ("Opteron_G2", Instructions::Sse3),
+            ("Opteron_G3", Instructions::Sse3),
+            ("Opteron_G", Instructions::Sse42),
+            ("Denverton", Instructions::Sse42),
+            ("Snowridge", Instructions::Sse42),
+            ("KnightsMill", Instructions::Avx2),
+            ("Dhyana", Instructions::Avx2),
+            ("YongFeng", Instructions::Avx2),
             ("Penryn", Instructions::Sse41),
             ("Nehalem", Instructions::Sse42),
             ("Westmere", Instructions::Sse42),
@@ -352,6 +371,7 @@ impl Instructions {
     /// The feature that stands for it, as Linux spells it.
     pub fn feature(self) -> &'static str {
         match self {
+            Instructions::Sse3 => "pni",
             Instructions::Ssse3 => "ssse3",
             Instructions::Sse41 => "sse4_1",
             Instructions::Sse42 => "sse4_2",
@@ -363,6 +383,7 @@ impl Instructions {
 impl fmt::Display for Instructions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Instructions::Sse3 => "SSE3",
             Instructions::Ssse3 => "SSSE3",
             Instructions::Sse41 => "SSE4.1",
             Instructions::Sse42 => "SSE4.2",
@@ -557,7 +578,10 @@ mod tests {
             ("Penryn", Some(Instructions::Sse41)),
             ("Westmere-v2", Some(Instructions::Sse42)),
             ("Cascadelake-Server", Some(Instructions::Avx2)),
-            ("qemu64", None),
+            ("Opteron_G5", Some(Instructions::Sse42)),
+            ("Opteron_G3", Some(Instructions::Sse3)),
+            ("qemu64", Some(Instructions::Sse3)),
+            ("max", None),
         ] {
             assert_eq!(Instructions::of_model(model), set, "{model}");
         }

@@ -99,7 +99,7 @@ fn all_nics_and_only_those_with_a_model() {
     devices(&lines("<interface type='vdpa'/>"))
         .run("nic")
         .unchanged()
-        .says("not-applicable: no NIC of the definition has a model");
+        .says("not-applicable: no NIC of the definition can have another model");
 }
 
 #[test]

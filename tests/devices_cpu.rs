@@ -338,7 +338,7 @@ fn virtio_disks_get_an_iothread() {
                 devices(&with_one("1"))
             ),
         ),
-        // Those that are there stay, and so does a disk that uses one of them.
+        // One that a disk uses is the one of all.
         (
             format!(
                 "  <iothreads>2</iothreads>\n{}",
@@ -346,10 +346,10 @@ fn virtio_disks_get_an_iothread() {
             ),
             format!(
                 "  <iothreads>2</iothreads>\n{}{}",
-                tuning("1"),
+                tuning("2"),
                 devices(&format!(
                     "{}{}",
-                    with_one("1"),
+                    with_one("2"),
                     with_one("2").replace("vda", "vdb")
                 ))
             ),
@@ -398,6 +398,20 @@ fn virtio_disks_get_an_iothread() {
             .run("iothread")
             .becomes_domain(&after);
     }
+    let two = format!(
+        "  <iothreads>4</iothreads>\n{}{}",
+        tuning("4"),
+        devices(&format!(
+            "{}{}",
+            with_one("4"),
+            with_one("3").replace("vda", "vdb")
+        ))
+    );
+    domain(&two)
+        .on(&host(EIGHT))
+        .run("iothread")
+        .unchanged()
+        .says("satisfied: 1 virtio disk served by an iothread, on the host's first core (0,8)");
     domain(&devices(DISK)).run("iothread").unchanged().says(
         "blocked: the host's first core is unknown; run this on the host, or give its facts with --host FILE",
     );

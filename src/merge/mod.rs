@@ -19,6 +19,7 @@ mod resolve;
 mod source;
 mod write;
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use roxmltree::Node;
@@ -266,6 +267,9 @@ impl<'m> Merger<'m> {
                         && !siblings.removed.contains(node)
                         && element_matches(*node, wanted, false)
                 });
+                if there.is_none() {
+                    self.takes_no_ones_place(children, wanted)?;
+                }
                 siblings.appended.extend(there);
                 return self.there_or_new(children, wanted, there, siblings, new);
             }
@@ -298,6 +302,29 @@ impl<'m> Merger<'m> {
             }
         }
         Ok(())
+    }
+
+    /// Refuses one more element with a key that libvirt wants to be another for each.
+    fn takes_no_ones_place(
+        &self,
+        children: &Children<'m, 'm>,
+        wanted: &Element,
+    ) -> Result<(), MergeError> {
+        let parent = children.parent().tag_name().name();
+        let Some((key, value)) = keys::unique_key(parent, wanted) else {
+            return Ok(());
+        };
+        match children.exact(wanted, &HashSet::new(), true) {
+            Match::One(other) => {
+                let message = format!(
+                    "patch:op='append' would make a second <{}> with {key}='{value}'",
+                    wanted.name
+                );
+                let place = self.document.position(other.range().start);
+                Err(self.error(wanted, message).at(place))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Leaves `there` as it is, or writes a new element. One in which things are only taken away

@@ -517,6 +517,13 @@ impl Resolver<'_> {
                 );
                 return Err(self.error(offset, message));
             }
+            if let Some(default) = node.attribute("default").filter(|text| text.contains("${")) {
+                let message = format!(
+                    "the default '{default}' of '{name}' has a placeholder in it, and a default is taken as it is"
+                );
+                let help = "write the placeholder where the value is used".to_owned();
+                return Err(self.error(offset, message).helped(help));
+            }
             all.push(Declared {
                 name: name.to_owned(),
                 default: node.attribute("default").map(str::to_owned),

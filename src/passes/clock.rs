@@ -60,10 +60,15 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
             notes.push(why.clone());
         }
     }
-    // Both are about another offset; libvirt refuses a time zone beside UTC.
-    let other = document
-        .attribute(&["clock"], "offset")
-        .is_some_and(|offset| offset != "utc");
+    // Both are about another offset; libvirt refuses a time zone beside UTC, and makes an offset of its
+    // own of an adjustment in seconds.
+    let adjusted = document
+        .attribute(&["clock"], "adjustment")
+        .is_some_and(|adjustment| adjustment != "reset");
+    let other = adjusted
+        || document
+            .attribute(&["clock"], "offset")
+            .is_some_and(|offset| offset != "utc");
     let patch = match other {
         true => Patch {
             text: include_str!("../../patches/clock-utc.xml").to_owned(),

@@ -217,9 +217,14 @@ fn update(
             ];
             changed.push(element("target", &target));
             changed.push(removed("address"));
+            // Only SCSI disks and IDE ones have these.
+            changed.extend(["vendor", "product", "wwn", "geometry"].map(removed));
             if bus == "sata" {
                 // Only virtio disks have these.
-                driver.push(("patch:unset", "iothread queues queue_size iommu ats packed"));
+                driver.push((
+                    "patch:unset",
+                    "iothread queues queue_size iommu ats packed event_idx ioeventfd page_per_vq",
+                ));
             }
         }
     }
@@ -228,11 +233,17 @@ fn update(
     }
     changed.insert(0, element("driver", &driver));
     changed.push(element("boot", &[("order", &order.to_string())]));
+    let moves = target::bus(disk) != Some(bus);
+    let own: &[(&str, &str)] = match moves {
+        // virtio-transitional and its like.
+        true => &[("patch:unset", "model")],
+        false => &[],
+    };
     patch.change(
         &["devices"],
         disk,
         Op::Merge,
-        with(element("disk", &[]), changed),
+        with(element("disk", own), changed),
     );
 }
 

@@ -79,6 +79,12 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         .or(videos.first());
     match primary {
         Some(video) if of_model(*video, "type") == Some(model) => {}
+        Some(video) if is_elsewhere(*video) => {
+            return Outcome::blocked(format!(
+                "the video device in line {} is drawn by another program (vhostuser), which knows virtio only; change its <driver> first, or --set display.video=virtio",
+                document.position(video.range().start).line
+            ));
+        }
         Some(video) => patch.change(&["devices"], *video, Op::Merge, changed(model)),
         None => {
             let attributes = [("type", model), ("heads", "1"), ("primary", "yes")];
@@ -97,6 +103,10 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     )
     .noting(others.map(|kind| format!("{} stays beside SPICE", kind.to_uppercase())))
     .into()
+}
+
+fn is_elsewhere(video: Node<'_, '_>) -> bool {
+    child(video, "driver").and_then(|driver| driver.attribute("name")) == Some("vhostuser")
 }
 
 fn of_model<'a>(video: Node<'a, '_>, name: &str) -> Option<&'a str> {

@@ -84,7 +84,21 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     }
 
     let present = Iothreads::read(document);
-    let id = present.first().to_string();
+    // One that a disk uses already is the one to pin.
+    let used: Vec<&str> = disks.iter().filter_map(|disk| of_disk(*disk)).collect();
+    let id = used
+        .first()
+        .map_or_else(|| present.first().to_string(), |id| (*id).to_owned());
+    let elsewhere: Vec<String> = disks
+        .iter()
+        .filter(|disk| has_one(**disk) && of_disk(**disk) != Some(&id))
+        .map(|disk| {
+            format!(
+                "the disk in line {} stays on an iothread of its own, which is left where it is",
+                document.position(disk.range().start).line
+            )
+        })
+        .collect();
     if present.count == 0 && present.listed.is_empty() {
         let mut iothreads = element("iothreads", &[]);
         iothreads
@@ -99,13 +113,19 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         let disk_with_driver = with(element("disk", &[]), [driver]);
         patch.change(&["devices"], *disk, Op::Merge, disk_with_driver);
     }
-    let disks = text::count(disks.len(), "virtio disk");
+    let disks = text::count(disks.len() - elsewhere.len(), "virtio disk");
     Ensure::new(
         patch,
         format!("{disks} served by an iothread of its own, on the host's first core ({core}) with the emulator"),
         format!("{disks} served by an iothread, on the host's first core ({core})"),
     )
+    .noting(elsewhere)
     .into()
+}
+
+/// The one iothread that a disk names.
+fn of_disk<'a>(disk: Node<'a, '_>) -> Option<&'a str> {
+    child(disk, "driver")?.attribute("iothread")
 }
 
 /// virtio-blk devices of QEMU itself; libvirt refuses an iothread for the others.

@@ -290,8 +290,18 @@ fn notes(document: &Document<'_>, context: &Context<'_>, wanted: &Wanted) -> Vec
         notes.push(format!("the host has {host} in all"));
     }
     let balloon = document.attribute(&["devices", "memballoon"], "model");
-    if wanted.current < wanted.memory && balloon == Some("none") {
-        notes.push("without a memory balloon the guest has all of it from the start".to_owned());
+    // On a new Mac the pass memballoon takes it out.
+    let is_new_mac = context.template
+        && context.settings.get("mac.model").is_some()
+        && matches!(
+            context.settings.get("memballoon.model"),
+            None | Some("none")
+        );
+    if wanted.current < wanted.memory && (balloon == Some("none") || is_new_mac) {
+        notes.push(
+            "without a memory balloon the guest has all of it from the start; --set memballoon.model=virtio gives it one"
+                .to_owned(),
+        );
     }
     notes
 }

@@ -97,9 +97,13 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         return Ensure::new(patch, why, "").into();
     }
 
-    let (fixed, nics): (Vec<_>, Vec<_>) = nics.into_iter().partition(|nic| has_no_model(*nic));
+    let (fixed, nics): (Vec<_>, Vec<_>) = nics
+        .into_iter()
+        .partition(|nic| has_no_model(*nic) || is_teamed(*nic));
     if nics.is_empty() {
-        return Outcome::NotApplicable("no NIC of the definition has a model".to_owned());
+        return Outcome::NotApplicable(
+            "no NIC of the definition can have another model".to_owned(),
+        );
     }
     let mut patch = Patch::new("nic", "<domain/>");
     let mut slots = Slots::of(document, &[]);
@@ -133,13 +137,22 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         format!("{}: {model}{place}", text::count(nics.len(), "NIC")),
     )
     .noting(fixed.iter().map(|nic| {
-        format!(
-            "the NIC in line {} is of the type '{}' and keeps its model",
-            document.position(nic.range().start).line,
-            nic.attribute("type").unwrap_or_default()
-        )
+        let line = document.position(nic.range().start).line;
+        match is_teamed(*nic) {
+            true => format!(
+                "the NIC in line {line} is one of a team, and libvirt takes no other model for it"
+            ),
+            false => format!(
+                "the NIC in line {line} is of the type '{}' and keeps its model",
+                nic.attribute("type").unwrap_or_default()
+            ),
+        }
     }))
     .into()
+}
+
+fn is_teamed(nic: Node<'_, '_>) -> bool {
+    child(nic, "teaming").is_some()
 }
 
 fn on_root_bus(context: &Context<'_>) -> bool {

@@ -47,6 +47,7 @@ impl Address {
 
     /// Reads the attributes of an `<address>`.
     pub fn of(address: Node<'_, '_>) -> Option<Address> {
+        address.attribute("bus").or(address.attribute("slot"))?;
         let number = |name: &str, default: Option<u32>| match address.attribute(name) {
             None => default,
             Some(text) => match text.strip_prefix("0x") {
@@ -56,8 +57,9 @@ impl Address {
         };
         Some(Address {
             domain: number("domain", Some(0))?,
-            bus: number("bus", None)?,
-            slot: number("slot", None)?,
+            // libvirt reads what is left out as 0.
+            bus: number("bus", Some(0))?,
+            slot: number("slot", Some(0))?,
             function: number("function", Some(0))?,
         })
     }

@@ -67,7 +67,7 @@ pub const NAMES: &[Name] = &[
     },
     Name {
         name: "host.kvm",
-        about: "yes where the host has hardware virtualization, else no",
+        about: "whether the host has hardware virtualization: yes or no",
         value: |_, context| context.facts.kvm.map(yes_or_no),
     },
     Name {
@@ -143,7 +143,7 @@ pub const NAMES: &[Name] = &[
     },
     Name {
         name: "guest.memory.shared",
-        about: "yes where the guest's memory is shared with other processes, else no",
+        about: "whether the guest's memory is shared with other processes: yes or no",
         value: |document, _| Some(yes_or_no(guest::sharing(document).is_some())),
     },
 ];

@@ -332,6 +332,21 @@ impl Reader<'_> {
                 }
             }
         }
+        if own.extends.is_none()
+            && let Some((.., place)) = own
+                .profile
+                .places
+                .iter()
+                .find(|(_, name, _)| name == INHERITED)
+        {
+            return Err(ProfileError::Malformed {
+                message: format!(
+                    "'{INHERITED}' stands for a list of the profile that is extended, and none is"
+                ),
+                help: Some("write extends = \"macpro7,1\", or leave it out".to_owned()),
+                place: Box::new(place.clone()),
+            });
+        }
         if own.passes.is_none() && own.patches.is_none() && own.extends.is_none() {
             let message = "it names no passes, no patches and no profile to extend".to_owned();
             let help = "write passes = [\"topology\"], or extends = \"macpro7,1\"".to_owned();

@@ -125,6 +125,10 @@ fn what_is_given_takes_the_place_of_what_is_extended() {
 fn mistakes_are_shown_where_they_stand() {
     for (text, expected) in [
         (
+            "passes = ['topology', '...']\n",
+            "1:23 '...' stands for a list of the profile that is extended, and none is / write extends = \"macpro7,1\", or leave it out",
+        ),
+        (
             "passes = []\npatchs = []\n",
             "2:1 unknown key 'patchs' / did you mean 'patches'?",
         ),

@@ -64,8 +64,26 @@ fn the_cpu_is_checked_against_the_release() {
         (
             domain,
             haswell,
-            "mac.model=MacPro7,1 cpu-override.model=qemu64",
+            "mac.model=MacPro7,1 cpu-override.model=max",
             "",
+        ),
+        (
+            domain,
+            haswell,
+            "mac.model=MacPro7,1 macos=ventura cpu-override.model=Opteron_G5",
+            "Ventura 13 (as --macos says) needs AVX2, which a Opteron_G5 does not have; it is enough for Monterey 12",
+        ),
+        (
+            domain,
+            haswell,
+            "mac.model=MacPro7,1 macos=ventura cpu-override.model=Cascadelake-Server cpu-override.features=-avx2",
+            "Ventura 13 (as --macos says) needs AVX2, which a Cascadelake-Server with -avx2 does not have; it is enough for Monterey 12",
+        ),
+        (
+            domain,
+            haswell,
+            "mac.model=MacPro7,1 macos=ventura cpu-override.model=qemu64",
+            "Ventura 13 (as --macos says) needs AVX2, which a qemu64 does not have",
         ),
     ] {
         let mut facts = Facts::default();

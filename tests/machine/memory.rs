@@ -168,7 +168,7 @@ fn units_hosts_and_balloons_are_noted() {
         ),
         (
             "memory.current=1GiB",
-            "without a memory balloon the guest has all of it from the start",
+            "without a memory balloon the guest has all of it from the start; --set memballoon.model=virtio gives it one",
         ),
     ] {
         let domain = "<domain>\n  <memory unit='GiB'>4</memory>\n  <devices>\n    <memballoon model='none'/>\n  </devices>\n</domain>";

@@ -135,6 +135,16 @@ impl<'a> Conversion<'a> {
             }
             if let Some(name) = new(disk) {
                 self.set(disk.target, &[("dev", name), ("bus", "sata")]);
+                // libvirt takes these for IDE and not for SATA.
+                for name in ["wwn", "geometry"] {
+                    if let Some(gone) = child(disk.node, name) {
+                        self.patch.remove_at(gone);
+                        self.notes.push(format!(
+                            "line {}: <{name}> goes, libvirt takes none for a SATA disk",
+                            self.line(disk.node)
+                        ));
+                    }
+                }
             }
             // Places on SATA controllers follow from the targets, and two may not be the same.
             if matches!(disk.bus, "ide" | "sata")
