@@ -153,15 +153,10 @@ pub fn run(
     let name = document.text_at(&["name"]).unwrap_or("unnamed");
     // The same for every trial of one domain: libvirt keeps a log file per name, which is no longer
     // than a file's name can be.
-    let ends = name
-        .char_indices()
-        .map(|(at, _)| at)
-        .filter(|at| *at <= 150);
-    let end = match name.len() {
-        ..=150 => name.len(),
-        _ => ends.last().unwrap_or_default(),
-    };
-    let short = name.get(..end).unwrap_or_default();
+    let short = (0..=name.len().min(150))
+        .rev()
+        .find_map(|end| name.get(..end))
+        .unwrap_or_default();
     let name = format!("virt-patch-preflight-{short}");
     let by_name = |name: &str, kvm| attempt(hypervisor, definition, name, scratch, kvm);
     let attempt = |kvm| match by_name(&name, kvm) {
