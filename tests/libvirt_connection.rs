@@ -255,7 +255,7 @@ fn undefining_leaves_the_nvram_file(libvirt: &Daemon) {
         &format!("</type><loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader><nvram>{}</nvram>", nvram.display()),
     );
     let hypervisor = open(Mode::ReadWrite);
-    let uuid = hypervisor.define(&xml).unwrap().uuid;
+    let uuid = hypervisor.define(&xml).unwrap();
     hypervisor.undefine(&uuid).unwrap();
     assert!(hypervisor.find(&uuid).unwrap_err().is_no_domain());
     assert_eq!(std::fs::read_to_string(&nvram).unwrap(), "variables");
