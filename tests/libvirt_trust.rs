@@ -596,14 +596,15 @@ fn a_new_machine_has_an_nvram_file_of_its_own(libvirt: &Daemon) {
         "{definition}"
     );
     // What a machine of that name left behind.
-    fs::write("/var/lib/libvirt/qemu/nvram/gamma_VARS.fd", "old").unwrap();
+    let old = fs::read("/usr/share/OVMF/OVMF_VARS_4M.fd").unwrap();
+    fs::write("/var/lib/libvirt/qemu/nvram/gamma_VARS.fd", &old).unwrap();
     new("gamma").says("gamma_VARS.fd' was left behind by a machine of that name; the new domain gets one of its own");
     assert!(
         libvirt
             .definition("gamma")
             .contains("gamma_VARS-2.fd</nvram>")
     );
-    fs::write("/var/lib/libvirt/qemu/nvram/delta_VARS.fd", "old").unwrap();
+    fs::write("/var/lib/libvirt/qemu/nvram/delta_VARS.fd", &old).unwrap();
     let file = user.file("delta.xml", &tiny("delta").replace("</os>", firmware));
     user.run(&["apply", &file, "--pass", "", "--yes"])
         .exits(0)
