@@ -513,6 +513,11 @@ fn what_is_known_of_cards_and_what_is_not_asked() {
     devices("").run("gpu").unchanged().says(
         "not-applicable: no device was named; --set gpu.devices=0000:01:00.0,0000:01:00.1 does (lspci -D)",
     );
+    devices("<interface type='hostdev'><source><address type='pci' domain='0' bus='1' slot='0' function='0'/></source></interface>")
+        .set("gpu.devices=01:00.0")
+        .run("gpu")
+        .unchanged()
+        .says("blocked: 0000:01:00.0 is the guest's NIC in line 6 already; leave it out of gpu.devices");
     given("<domain><os><type machine='isapc'>hvm</type></os><devices/></domain>")
         .set("gpu.devices=01:00.0")
         .run("gpu")

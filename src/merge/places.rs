@@ -60,6 +60,8 @@ pub fn of(element: &Element) -> Result<&'static [&'static str], NoPlace> {
     match (places.as_slice(), devices.as_slice()) {
         ([one], []) => Ok(one),
         ([one], _) if outermost(one) || name == "acpi" => Ok(one),
+        // A device has an order, the system a kind of device.
+        ([one], _) if name == "boot" && element.attribute("dev").is_some() => Ok(one),
         ([], []) => Err(unknown(name)),
         ([], devices) => Err(part_of_device(name, devices)),
         (places, devices) => Err(ambiguous(name, places, devices)),
@@ -115,7 +117,9 @@ fn fits(element: &Element, path: &[&str], shape: Shape) -> bool {
         ("memory", []) => !has(&["mode", "nodeset", "model"]) && shape != Shape::Elements,
         ("vcpu", []) => !has(&["id", "hotpluggable", "order"]),
         ("memory", _) => shape == Shape::Elements,
-        ("nvram", ["devices"]) => !matches!(shape, Shape::Text),
+        ("nvram", ["devices"]) => {
+            !matches!(shape, Shape::Text) && !has(&["template", "templateFormat", "format", "type"])
+        }
         ("nvram", ["os"]) => !matches!(shape, Shape::Elements),
         ("acpi", ["features"]) => shape == Shape::Nothing,
         ("acpi", ["os"]) | ("bios", ["sysinfo"]) => shape == Shape::Elements,

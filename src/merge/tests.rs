@@ -362,6 +362,14 @@ fn bare_fragments_and_blocks_find_their_place() {
             "<domain><name>a</name><memory dumpCore='on'>1</memory></domain>",
         ),
         (
+            "<boot dev='network'/>",
+            "<domain><name>a</name><memory>1</memory><os><boot dev='network'/></os></domain>",
+        ),
+        (
+            "<nvram template='/x'/>",
+            "<domain><name>a</name><memory>1</memory><os><nvram template='/x'/></os></domain>",
+        ),
+        (
             "<memory unit='MiB'/>",
             "<domain><name>a</name><memory unit='MiB'>1</memory></domain>",
         ),

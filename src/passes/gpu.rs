@@ -121,6 +121,14 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
                 .to_owned(),
         );
     }
+    if let Some((address, line)) = addresses
+        .iter()
+        .find_map(|address| Some((address, nic(document, *address)?)))
+    {
+        return Outcome::blocked(format!(
+            "{address} is the guest's NIC in line {line} already; leave it out of gpu.devices"
+        ));
+    }
     let mut patch = Patch::new(
         "gpu",
         match removes_display {
@@ -206,6 +214,16 @@ fn cards(addresses: &[Address]) -> Vec<Card> {
             functions: functions.to_vec(),
         })
         .collect()
+}
+
+/// The line of a NIC that is this device of the host.
+fn nic(document: &Document<'_>, host: Address) -> Option<usize> {
+    let mut nics = document.devices("interface").filter(|nic| {
+        let source = child(*nic, "source").and_then(|source| child(source, "address"));
+        nic.attribute("type") == Some("hostdev") && source.and_then(Address::of) == Some(host)
+    });
+    let nic = nics.next()?;
+    Some(document.position(nic.range().start).line)
 }
 
 /// The definition's host device with this source.

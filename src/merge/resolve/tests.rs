@@ -182,7 +182,7 @@ fn a_place_that_is_not_clear_is_refused_with_the_candidates() {
             "2:1 <model> could stand in several places / write what is around it: <cpu><model>, <interface><model>, <video><model> or <shmem><model>",
         ),
         (
-            "<nvram template='/x'/>",
+            "<nvram/>",
             "1:1 <nvram> could stand in several places / write what is around it: <devices><nvram> or <os><nvram>",
         ),
         (
