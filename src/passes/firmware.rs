@@ -257,7 +257,8 @@ fn choose(
     });
     let Some((code, size, format)) = old else {
         let explicit = context.settings.get("firmware.style") == Some("explicit");
-        let fit = os.firmware == Some("efi") && leaves_it_to_libvirt(os, builds);
+        let unfit = why_not_libvirts(os, builds);
+        let fit = os.firmware == Some("efi") && unfit.is_none();
         if fit && !explicit {
             return match builds.best(None) {
                 None if context.facts.firmware.is_some() && !libvirt_finds_one(context) => {
@@ -267,24 +268,9 @@ fn choose(
             };
         }
         let reason = match os.firmware {
-            Some("efi") if fit => "a loader and template of the definition's own were asked for",
-            Some("efi") if os.secure == Some("no") && !os.demands_secure_boot() => {
-                "libvirt 8.6 to 9.1 refuse secure='no' beside firmware='efi'"
+            Some("efi") => {
+                unfit.unwrap_or("a loader and template of the definition's own were asked for")
             }
-            Some("efi") if os.demands_secure_boot() => "the definition demands Secure Boot",
-            Some("efi") if os.stateless == Some("yes") => {
-                "stateless='yes' leaves macOS no NVRAM for its boot settings"
-            }
-            Some("efi") if os.loader_type == Some("rom") => {
-                "a ROM has no variable store, and firmware='efi' finds none"
-            }
-            Some("efi") if os.template.is_some_and(|vars| builds.has_keys(vars)) => {
-                "the nvram template has Secure Boot keys enrolled"
-            }
-            Some("efi") if os.refuses_secure_boot() => {
-                "libvirt 8.6 to 9.1 refuse more than secure='no' beside firmware='efi'"
-            }
-            Some("efi") => "firmware='efi' alone lets libvirt take the Secure Boot build",
             Some(_) => "macOS boots with UEFI, not BIOS",
             None => "no firmware is named, which means BIOS; macOS boots with UEFI",
         };
@@ -551,18 +537,30 @@ fn present_size(os: &Os<'_>, builds: &Builds<'_>) -> Option<SizeClass> {
     of_nvram().or_else(of_code).or_else(of_template)
 }
 
-fn leaves_it_to_libvirt(os: &Os<'_>, builds: &Builds<'_>) -> bool {
-    let filter_is_known = builds
+/// Why firmware='efi' is not right as it is; `None` when libvirt finds a fit build by it.
+fn why_not_libvirts(os: &Os<'_>, builds: &Builds<'_>) -> Option<&'static str> {
+    let knows_filter = builds
         .libvirt()
         .is_none_or(|version| version >= STORES_CHOICE);
-    let is_refused = os.has_more_than_a_choice() && !filter_is_known;
-    let is_unfit = os.stateless == Some("yes")
-        || os.loader_type == Some("rom")
-        || os.template.is_some_and(|vars| builds.has_keys(vars));
-    !os.demands_secure_boot()
-        && !is_refused
-        && !is_unfit
-        && (os.refuses_secure_boot() || (os.secure == Some("no") && filter_is_known))
+    if os.demands_secure_boot() {
+        Some("the definition demands Secure Boot")
+    } else if os.stateless == Some("yes") {
+        Some("stateless='yes' leaves macOS no NVRAM for its boot settings")
+    } else if os.loader_type == Some("rom") {
+        Some("a ROM has no variable store, and firmware='efi' finds none")
+    } else if os.template.is_some_and(|vars| builds.has_keys(vars)) {
+        Some("the nvram template has Secure Boot keys enrolled")
+    } else if os.secure == Some("no") && !knows_filter {
+        Some("libvirt 8.6 to 9.1 refuse secure='no' beside firmware='efi'")
+    } else if os.has_more_than_a_choice() && !knows_filter {
+        Some(
+            "libvirt 8.6 to 9.1 refuse attributes of a loader and a template beside firmware='efi'",
+        )
+    } else if !os.refuses_secure_boot() && os.secure != Some("no") {
+        Some("firmware='efi' alone lets libvirt take the Secure Boot build")
+    } else {
+        None
+    }
 }
 
 /// What a libvirt that does not store its own choice makes of firmware='efi' beside a loader.
