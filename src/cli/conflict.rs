@@ -2,7 +2,7 @@
 
 use super::World;
 use super::connection::{must_be_stored, must_start_anew};
-use crate::hypervisor::{DomainInfo, Hypervisor, HypervisorError};
+use crate::hypervisor::{DomainInfo, Hypervisor};
 use crate::report::diff::{DiffOptions, Labels, unified};
 use crate::report::mask;
 
@@ -17,9 +17,8 @@ pub(super) fn look_again(
     force: bool,
     world: &mut World<'_>,
 ) -> anyhow::Result<Option<DomainInfo>> {
-    let gone = |error: &HypervisorError| error.is_no_domain();
     let now = match connection.find(&info.uuid) {
-        Err(error) if gone(&error) => None,
+        Err(error) if error.is_no_domain() => None,
         Err(error) => {
             return Err(anyhow::Error::new(error).context(format!(
                 "'{}' could not be looked at again; nothing was changed",

@@ -171,7 +171,7 @@ pub(super) fn in_the_place_of(
     }
     if kept > 0 {
         world.out.say(&format!(
-            "note: the definition has no password where the domain has {}, which stays; passwd='' would clear it",
+            "note: the definition has no password where the domain has {}, which stays; virsh edit takes it out",
             if kept == 1 { "one" } else { "some" }
         ));
     }

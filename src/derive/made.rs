@@ -6,7 +6,7 @@ use roxmltree::Node;
 use xmltree::{EmitterConfig, XMLNode};
 
 use super::equal::{elements, text};
-use crate::document::{escape_attribute, escape_text, qemu};
+use crate::document::{SECTIONS, escape_attribute, escape_text, qemu};
 use crate::merge::{Attribute, DIRECTIVES, Element, Op, keys};
 
 /// An element of a patch in the making.
@@ -170,21 +170,8 @@ impl Made {
 
     /// The names of sections that go with all that is in them.
     pub(super) fn emptied(&self, out: &mut Vec<String>) {
-        const SECTIONS: [&str; 12] = [
-            "commandline",
-            "memoryBacking",
-            "cputune",
-            "numatune",
-            "blkiotune",
-            "memtune",
-            "features",
-            "vcpus",
-            "iothreadids",
-            "pm",
-            "clock",
-            "cpu",
-        ];
-        let goes = |one: &&Made| one.op == Op::Remove && SECTIONS.contains(&one.name.as_str());
+        let holds = |name: &str| name == "commandline" || SECTIONS.contains(&name);
+        let goes = |one: &&Made| one.op == Op::Remove && holds(&one.name);
         out.extend(
             self.children
                 .iter()

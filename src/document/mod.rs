@@ -24,6 +24,24 @@ pub use style::Style;
 pub(crate) use style::{after_trailing_comments, indent_of, starts_line, with_line};
 pub use write::{escape_attribute, escape_text};
 
+/// Elements below `<domain>` that hold elements and never text.
+pub const SECTIONS: [&str; 14] = [
+    "os",
+    "sysinfo",
+    "features",
+    "cpu",
+    "clock",
+    "pm",
+    "devices",
+    "cputune",
+    "numatune",
+    "blkiotune",
+    "memtune",
+    "memoryBacking",
+    "vcpus",
+    "iothreadids",
+];
+
 /// Elements below `<domain>` of which a definition has one.
 pub const SINGLETONS: [&str; 14] = [
     "name",

@@ -170,24 +170,8 @@ impl<'m> Merger<'m> {
     /// The changes that name their element by its place.
     /// Refuses text for what holds elements in every definition, be it empty in this one.
     fn no_text_for_elements(&self, root: &Element) -> Result<(), MergeError> {
-        const HOLD_ELEMENTS: [&str; 14] = [
-            "os",
-            "sysinfo",
-            "features",
-            "cpu",
-            "clock",
-            "pm",
-            "devices",
-            "cputune",
-            "numatune",
-            "blkiotune",
-            "memtune",
-            "memoryBacking",
-            "vcpus",
-            "iothreadids",
-        ];
         let has_text = |one: &&Element| one.text.is_some() && one.namespace.is_none();
-        let below_root = |one: &&Element| HOLD_ELEMENTS.contains(&one.name.as_str());
+        let below_root = |one: &&Element| document::SECTIONS.contains(&one.name.as_str());
         let is_device = |one: &&Element| one.name != "emulator";
         let refuse = |parent: Node<'_, '_>, one: &Element| {
             let message = format!(
