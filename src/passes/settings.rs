@@ -178,7 +178,7 @@ mod tests {
             (
                 "topology.vcpus",
                 "0",
-                "'0' does not fit the setting 'topology.vcpus': a guest has at least 1 vCPU",
+                "'0' does not fit the setting 'topology.vcpus': a guest has at least 1 vCPU; the nearest are 1 and 2",
             ),
             (
                 "topology.vcpus",
@@ -188,7 +188,7 @@ mod tests {
             (
                 "topology.vcpus",
                 "128",
-                "'128' does not fit the setting 'topology.vcpus': macOS knows at most 64 processors",
+                "'128' does not fit the setting 'topology.vcpus': macOS knows at most 64 processors; the nearest is 64",
             ),
             (
                 "firmware.loader",

@@ -556,8 +556,10 @@ fn beyond<'a>(
 fn bootable(value: &str) -> Result<(), String> {
     match value.trim().parse::<u32>() {
         Err(_) => Err("it is a number".to_owned()),
-        Ok(0) => Err("a guest has at least 1 vCPU".to_owned()),
-        Ok(count) if count > XNU_MAX => Err(format!("macOS knows at most {XNU_MAX} processors")),
+        Ok(0) => Err("a guest has at least 1 vCPU; the nearest are 1 and 2".to_owned()),
+        Ok(count) if count > XNU_MAX => Err(format!(
+            "macOS knows at most {XNU_MAX} processors; the nearest is {XNU_MAX}"
+        )),
         Ok(count) if count.is_power_of_two() => Ok(()),
         Ok(count) => {
             let above = count.next_power_of_two();
