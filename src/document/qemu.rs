@@ -78,6 +78,13 @@ impl<'a> Group<'a, '_> {
     }
 }
 
+impl Group<'_, '_> {
+    /// QEMU takes what comes next for the value of this option, and there is nothing.
+    pub fn lacks_value(&self) -> bool {
+        self.value_arg.is_none() && !self.option.is_empty() && takes_value(self.option)
+    }
+}
+
 /// The `<qemu:commandline>` elements libvirt reads: those directly below the root.
 pub fn commandlines<'a, 't>(root: Node<'a, 't>) -> impl Iterator<Item = Node<'a, 't>> {
     root.children().filter(|node| is(*node, "commandline"))
@@ -185,7 +192,7 @@ pub fn problems(document: &Document<'_>) -> Vec<Problem> {
                 ),
             );
         }
-        if group.value_arg.is_none() && !group.option.is_empty() && takes_value(group.option) {
+        if group.lacks_value() {
             report(
                 group.option_arg,
                 format!(

@@ -14,8 +14,7 @@ use super::patch::{Element, Op};
 /// What the children of one element of a patch speak of, by their index there.
 #[derive(Default)]
 pub(super) struct Claims<'m> {
-    /// In the order of the indices.
-    found: Vec<(usize, Match<'m, 'm>)>,
+    found: Vec<Option<Match<'m, 'm>>>,
 }
 
 /// One of the children that wait for theirs.
@@ -39,12 +38,12 @@ impl<'m> Claims<'m> {
         alike: impl Fn(usize) -> bool,
     ) -> Self {
         let which: Vec<usize> = which.collect();
+        let mut claims = vec![None; wanted.children.len()];
         if let ([index], []) = (which.as_slice(), gone)
-            && let Some(child) = wanted.children.get(*index)
+            && let Some((child, claim)) = wanted.children.get(*index).zip(claims.get_mut(*index))
         {
-            return Claims {
-                found: vec![(*index, children.find(child))],
-            };
+            *claim = Some(children.find(child));
+            return Claims { found: claims };
         }
         let mut waiting: Vec<Claimant<'_>> = which
             .into_iter()
@@ -64,7 +63,6 @@ impl<'m> Claims<'m> {
             })
             .collect();
         waiting.sort_by_key(|one| std::cmp::Reverse(one.says));
-        let mut claims = vec![None; wanted.children.len()];
         let mut taken: HashSet<NodeId> = gone.iter().map(Node::id).collect();
         for level in waiting.chunk_by(|a, b| a.says == b.says) {
             // Who has one to choose from leaves the others theirs.
@@ -95,21 +93,13 @@ impl<'m> Claims<'m> {
                 *claim = Some(Match::One(node));
             }
         }
-        let found = claims.into_iter().enumerate();
-        Claims {
-            found: found
-                .filter_map(|(index, found)| Some((index, found?)))
-                .collect(),
-        }
+        Claims { found: claims }
     }
 
     /// What the child with this index speaks of.
     pub(super) fn of_child(&self, index: usize) -> Match<'m, 'm> {
-        let found = self.found.binary_search_by_key(&index, |(index, _)| *index);
-        found
-            .ok()
-            .and_then(|at| self.found.get(at))
-            .map_or(Match::None, |(_, found)| *found)
+        let found = self.found.get(index).copied().flatten();
+        found.unwrap_or(Match::None)
     }
 }
 

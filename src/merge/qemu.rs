@@ -46,9 +46,7 @@ impl<'m> Merger<'m> {
         let have = groups(root);
         let mut new = Vec::new();
         let wanted = self.wanted(patch)?;
-        let dangling = have.last().filter(|group| {
-            group.value_arg.is_none() && !group.option.is_empty() && qemu::takes_value(group.option)
-        });
+        let dangling = have.last().filter(|group| group.lacks_value());
         let mut is_left = dangling.is_some();
         for (wanted, same) in claimed(&wanted, &have) {
             let it_is_meant = same
@@ -185,9 +183,7 @@ impl<'m> Merger<'m> {
                         }
                     };
                     self.set_value(arg, &merged);
-                } else if let Some(value) = wanted.value
-                    && qemu::takes_value(last.option)
-                {
+                } else if let Some(value) = wanted.value.filter(|_| last.lacks_value()) {
                     // An option at the very end, which lacks its value. Before all that is new:
                     // whatever comes next would become the value.
                     new.insert(0, New::after(last.option_arg, What::Arg(value.to_owned())));
