@@ -59,6 +59,11 @@ pub(crate) fn run(args: &DeriveArgs, world: &mut World<'_>) -> anyhow::Result<Ex
             "the patch tells interfaces apart by their order: the first of another domain is taken for the first of this one",
         );
     }
+    for name in &derived.counted {
+        world.out.warn(&format!(
+            "the patch counts <{name}> elements that are alike: a domain that has fewer of them than the first one had gets more than one"
+        ));
+    }
     for name in &derived.emptied {
         world.out.warn(&format!(
             "the patch takes <{name}> out as a whole; what other domains have in it goes as well"

@@ -168,6 +168,18 @@ impl Made {
         }
     }
 
+    /// The names of elements that are appended together with those of their like that were there.
+    pub(super) fn counted(&self, out: &mut Vec<String>) {
+        for (at, child) in self.children.iter().enumerate() {
+            let again = self.children.iter().take(at).any(|other| other == child);
+            if again && child.op == Op::Append && child.name != "arg" && !out.contains(&child.name)
+            {
+                out.push(child.name.clone());
+            }
+            child.counted(out);
+        }
+    }
+
     /// The names of sections that go with all that is in them.
     pub(super) fn emptied(&self, out: &mut Vec<String>) {
         let holds = |name: &str| name == "commandline" || SECTIONS.contains(&name);

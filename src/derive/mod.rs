@@ -33,6 +33,9 @@ pub struct Derived {
     pub empty: bool,
     /// It speaks of an interface by its MAC address, so it fits this domain only.
     pub by_mac: bool,
+    /// Names of elements that are added by their number: a domain without any gets those that were
+    /// there as well.
+    pub counted: Vec<String>,
     /// Interfaces are told apart by nothing but their order.
     pub by_order: bool,
     /// Names of elements that are replaced as a whole although not everything in them is recorded.
@@ -232,12 +235,14 @@ impl<'w> Work<'w> {
             && proposal.attributes.is_empty()
             && proposal.op == merge::Op::Merge;
         let patch = proposal.write();
-        let (mut replaced, mut emptied) = (Vec::new(), Vec::new());
+        let (mut replaced, mut emptied, mut counted) = (Vec::new(), Vec::new(), Vec::new());
         if *self.keep != Keep::ALL {
             proposal.replaced(&mut replaced);
             proposal.emptied(&mut emptied);
+            proposal.counted(&mut counted);
         }
         Derived {
+            counted,
             emptied,
             replaced,
             by_order: patch.contains("<interface patch:op=\"keep\""),

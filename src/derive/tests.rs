@@ -267,6 +267,24 @@ fn noise_is_kept_on_request() {
 }
 
 #[test]
+fn what_may_surprise_another_domain_is_named() {
+    let plain = Keep::default();
+    let redirdev = "<redirdev bus='usb' type='spicevmc'/>";
+    let more = derive(
+        DOMAIN,
+        &DOMAIN.replace(redirdev, &redirdev.repeat(2)),
+        &plain,
+    )
+    .unwrap();
+    assert_eq!(more.counted, ["redirdev"], "{}", more.patch);
+    let pinned = "<domain><cputune><vcpupin vcpu='0' cpuset='0'/></cputune></domain>";
+    let none = derive(pinned, "<domain/>", &plain).unwrap();
+    assert_eq!(none.emptied, ["cputune"], "{}", none.patch);
+    let usual = derive("<domain/>", pinned, &plain).unwrap();
+    assert!(usual.counted.is_empty() && usual.emptied.is_empty());
+}
+
+#[test]
 fn interfaces_are_told_apart_by_their_order() {
     let one = derive(
         DOMAIN,
