@@ -5,7 +5,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 CARGO ?= cargo
 
-BIN := target/release/virt-patch
+# A user may have one target directory for all projects.
+BIN := $(or $(CARGO_TARGET_DIR),target)/release/virt-patch
 bindir := $(DESTDIR)$(PREFIX)/bin
 share := $(DESTDIR)$(PREFIX)/share
 
@@ -64,6 +65,7 @@ doc: ## the library's documentation, in target/doc
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps $(LOCKED)
 
 man: build ## the manual page, in target/virt-patch.1
+	@mkdir -p target
 	$(BIN) man >target/virt-patch.1
 
 # Does not build: it is run as root, whose PATH has no cargo.
