@@ -66,6 +66,8 @@ pub struct Document<'t> {
     text: &'t str,
     tree: roxmltree::Document<'t>,
     style: OnceCell<Style>,
+    /// Where each line begins: a definition may have a problem in every line.
+    lines: OnceCell<Vec<usize>>,
 }
 
 impl<'t> Document<'t> {
@@ -84,6 +86,7 @@ impl<'t> Document<'t> {
             text,
             tree,
             style: OnceCell::new(),
+            lines: OnceCell::new(),
         })
     }
 
@@ -137,7 +140,18 @@ impl<'t> Document<'t> {
 
     /// Line and column of a byte offset.
     pub fn position(&self, offset: usize) -> Position {
-        Position::of(self.text, offset)
+        let starts = || {
+            let ends = self.text.match_indices('\n').map(|(at, _)| at + 1);
+            std::iter::once(0).chain(ends).collect()
+        };
+        let lines = self.lines.get_or_init(starts);
+        let line = lines.partition_point(|start| *start <= offset);
+        let start = lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let text = self.text.get(start..).unwrap_or_default();
+        Position {
+            line,
+            ..Position::of(text, offset - start)
+        }
     }
 
     /// How this document writes indentation, line ends and quotes.

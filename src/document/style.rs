@@ -74,27 +74,21 @@ pub(crate) fn after_trailing_comments(text: &str, mut offset: usize) -> usize {
     offset
 }
 
-/// `range` with the white space before it, when it has its line (or lines) to itself: removing
-/// it then leaves no blank line behind.
+/// `range` with the rest of its line, when it has its line (or lines) to itself: from the `\n`
+/// before it to the one after it, so that removing it leaves no blank line behind, and the line
+/// before keeps its own line end also where those of a document are mixed.
 pub(crate) fn with_line(text: &str, range: Range<usize>) -> Range<usize> {
     let Some(indent) = indent_of(text, range.start) else {
         return range;
     };
     let after = text.get(range.end..).unwrap_or_default();
     let rest = after.trim_start_matches([' ', '\t']);
-    if !rest.starts_with(['\n', '\r']) {
-        return range;
-    }
+    let rest = rest.strip_prefix('\r').unwrap_or(rest);
     let line = range.start - indent.len();
-    let before = text.get(..line).unwrap_or_default();
-    let start = match before
-        .strip_suffix("\r\n")
-        .or_else(|| before.strip_suffix('\n'))
-    {
-        Some(before) => before.len(),
-        None => return range,
-    };
-    start..range.end + (after.len() - rest.len())
+    match line.checked_sub(1) {
+        Some(start) if rest.starts_with('\n') => start..range.end + (after.len() - rest.len()),
+        _ => range,
+    }
 }
 
 fn first_quote(text: &str, root: Node<'_, '_>) -> Option<char> {

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use roxmltree::{Node, NodeId};
+use roxmltree::NodeId;
 
 use super::keys::{self, Children, Match};
 use super::patch::{Element, Op};
@@ -34,12 +34,13 @@ impl<'m> Claims<'m> {
         wanted: &Element,
         which: impl Iterator<Item = usize>,
         children: &Children<'m, 'm>,
-        gone: &[Node<'m, 'm>],
+        gone: &HashSet<NodeId>,
         alike: impl Fn(usize) -> bool,
     ) -> Self {
         let which: Vec<usize> = which.collect();
         let mut claims = vec![None; wanted.children.len()];
-        if let ([index], []) = (which.as_slice(), gone)
+        if let [index] = which.as_slice()
+            && gone.is_empty()
             && let Some((child, claim)) = wanted.children.get(*index).zip(claims.get_mut(*index))
         {
             *claim = Some(children.find(child));
@@ -63,7 +64,7 @@ impl<'m> Claims<'m> {
             })
             .collect();
         waiting.sort_by_key(|one| std::cmp::Reverse(one.says));
-        let mut taken: HashSet<NodeId> = gone.iter().map(Node::id).collect();
+        let mut taken = gone.clone();
         for level in waiting.chunk_by(|a, b| a.says == b.says) {
             // Who has one to choose from leaves the others theirs.
             for sure in [true, false] {

@@ -1,6 +1,8 @@
 //! New elements: where they go.
 
-use roxmltree::Node;
+use std::collections::HashSet;
+
+use roxmltree::{Node, NodeId};
 
 use super::patch::Element;
 use super::{MergeError, Merger, keys, order};
@@ -65,9 +67,9 @@ pub(super) struct Siblings<'w, 'm> {
     /// The first and the last of each name.
     ends: Vec<(&'w str, Node<'m, 'm>, Node<'m, 'm>)>,
     /// Those that stand for one of the patch's that are to be appended.
-    pub(super) appended: Vec<Node<'m, 'm>>,
+    pub(super) appended: HashSet<NodeId>,
     /// Those that go.
-    pub(super) removed: Vec<Node<'m, 'm>>,
+    pub(super) removed: HashSet<NodeId>,
 }
 
 impl<'w, 'm> Siblings<'w, 'm> {

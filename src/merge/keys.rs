@@ -188,7 +188,9 @@ impl<'a, 't> Children<'a, 't> {
     /// The child that `wanted` speaks of, alone.
     pub fn find(&self, wanted: &Element) -> Match<'a, 't> {
         match self.exact(wanted, &HashSet::new(), false) {
-            Match::None => self.only(wanted, &[]).map_or(Match::None, Match::One),
+            Match::None => self
+                .only(wanted, &HashSet::new())
+                .map_or(Match::None, Match::One),
             found => found,
         }
     }
@@ -197,8 +199,7 @@ impl<'a, 't> Children<'a, 't> {
     /// Where several are `alike`, the first.
     pub fn exact(&self, wanted: &Element, taken: &HashSet<NodeId>, alike: bool) -> Match<'a, 't> {
         if let Some(at) = wanted.at {
-            let mut all = self.named(wanted).into_iter();
-            let there = all.find(|node| node.range().start == at);
+            let there = self.at(wanted, at);
             return there.map_or(Match::None, Match::One);
         }
         let identity = identity(self.parent.tag_name().name(), &wanted.name);
@@ -217,12 +218,12 @@ impl<'a, 't> Children<'a, 't> {
 
     /// The only child of the identity of `wanted` beside those that are `gone`, whatever else tells
     /// such apart.
-    pub fn only(&self, wanted: &Element, gone: &[Node<'a, 't>]) -> Option<Node<'a, 't>> {
+    pub fn only(&self, wanted: &Element, gone: &HashSet<NodeId>) -> Option<Node<'a, 't>> {
         if wanted.at.is_some() {
             return None;
         }
         let mut candidates = self.of_identity(wanted);
-        candidates.retain(|node| !gone.contains(node));
+        candidates.retain(|node| !gone.contains(&node.id()));
         match candidates.as_slice() {
             [one] => Some(*one),
             _ => None,
@@ -254,22 +255,39 @@ impl<'a, 't> Children<'a, 't> {
         candidates
     }
 
+    /// The children with the name of `wanted`, in order; where there are many lookups, only those
+    /// that have its own key as well.
+    pub fn with_key(&self, wanted: &Element) -> Vec<Node<'a, 't>> {
+        let keys = identity(self.parent.tag_name().name(), &wanted.name)
+            .map_or(&[] as &[Key], |identity| identity.keys);
+        let own = keys.iter().take_while(|key| key.starts_with('@')).count();
+        self.candidates(wanted, keys.get(..own).unwrap_or_default())
+    }
+
     /// All children with the expanded name of `wanted`, in order.
     pub fn named(&self, wanted: &Element) -> Vec<Node<'a, 't>> {
+        self.of_name(wanted, <[_]>::to_vec)
+    }
+
+    /// The child with the name of `wanted` that begins at this byte.
+    fn at(&self, wanted: &Element, at: usize) -> Option<Node<'a, 't>> {
+        self.of_name(wanted, |all| {
+            let index = all.binary_search_by_key(&at, |node| node.range().start);
+            index.ok().and_then(|index| all.get(index)).copied()
+        })
+    }
+
+    fn of_name<T>(&self, wanted: &Element, what: impl FnOnce(&[Node<'a, 't>]) -> T) -> T {
         self.lookups.set(self.lookups.get() + 1);
         if self.lookups.get() < WORTH_AN_INDEX {
-            return self
-                .parent
-                .children()
-                .filter(|node| wanted.names(*node))
-                .collect();
+            let all = self.parent.children();
+            let all: Vec<_> = all.filter(|node| wanted.names(*node)).collect();
+            return what(&all);
         }
         let mut names = self.names.borrow_mut();
         let names = names.get_or_insert_with(|| by_name(self.parent));
-        names
-            .get(&(wanted.namespace.clone(), wanted.name.clone()))
-            .cloned()
-            .unwrap_or_default()
+        let all = names.get(&(wanted.namespace.clone(), wanted.name.clone()));
+        what(all.map_or(&[], Vec::as_slice))
     }
 
     /// Those that can be meant: with many of one name, only those with the right first key.

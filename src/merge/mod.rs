@@ -19,7 +19,7 @@ mod resolve;
 mod source;
 mod write;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use roxmltree::Node;
@@ -100,7 +100,7 @@ fn merge_wanted(
     merger.no_text_for_elements(&wanted.root)?;
     merger.single_elements()?;
     merger.declare_qemu();
-    settle(&mut merger.edits);
+    settle(merger.text, &mut merger.edits);
     Ok(merger.edits)
 }
 
@@ -132,7 +132,7 @@ impl<'m> Merger<'m> {
         for (index, child) in wanted.children.iter().enumerate() {
             if goes(child) && !alike.contains(&index) {
                 let removed = self.remove(&children, child)?;
-                siblings.removed.extend(removed);
+                siblings.removed.extend(removed.iter().map(Node::id));
             }
         }
         let speaks = |index: &usize| stays(&wanted.children[*index]) || alike.contains(index);
@@ -147,7 +147,7 @@ impl<'m> Merger<'m> {
             if goes(child) {
                 if alike.contains(&index) {
                     let removed = self.remove_claimed(&children, child, claims.of_child(index))?;
-                    siblings.removed.extend(removed);
+                    siblings.removed.extend(removed.iter().map(Node::id));
                 }
             } else if is_root
                 && child.name == "commandline"
@@ -199,10 +199,16 @@ impl<'m> Merger<'m> {
         if self.patch.here.is_empty() {
             return Ok(());
         }
+        let mut by_offset: HashMap<usize, Vec<&Here>> = HashMap::new();
+        for here in &self.patch.here {
+            by_offset.entry(here.offset).or_default().push(here);
+        }
         let elements = self.document.root().descendants();
         for node in elements.filter(Node::is_element) {
-            let offset = node.range().start;
-            for here in self.patch.here.iter().filter(|here| here.offset == offset) {
+            let Some(changes) = by_offset.get(&node.range().start) else {
+                continue;
+            };
+            for here in changes {
                 match &here.change {
                     Change::Merge(element) => self.element(node, &Element::from_tree(element))?,
                     Change::Unset(names) => {
@@ -226,7 +232,7 @@ impl<'m> Merger<'m> {
         match wanted.op {
             Op::Remove | Op::RemoveExisting => {
                 let removed = self.remove(children, wanted)?;
-                siblings.removed.extend(removed);
+                siblings.removed.extend(removed.iter().map(Node::id));
                 return Ok(());
             }
             Op::Append => {
@@ -235,7 +241,7 @@ impl<'m> Merger<'m> {
                     && document::SINGLETONS.contains(&wanted.name.as_str());
                 let mut others = children.named(wanted).into_iter();
                 if is_single
-                    && let Some(other) = others.find(|node| !siblings.removed.contains(node))
+                    && let Some(other) = others.find(|node| !siblings.removed.contains(&node.id()))
                     && !element_matches(other, wanted, false)
                 {
                     let message = format!(
@@ -247,14 +253,14 @@ impl<'m> Merger<'m> {
                 }
                 // Of several that are appended each needs one of its own.
                 let there = children.named(wanted).into_iter().find(|node| {
-                    !siblings.appended.contains(node)
-                        && !siblings.removed.contains(node)
+                    !siblings.appended.contains(&node.id())
+                        && !siblings.removed.contains(&node.id())
                         && element_matches(*node, wanted, false)
                 });
                 if there.is_none() {
                     self.takes_no_ones_place(children, wanted)?;
                 }
-                siblings.appended.extend(there);
+                siblings.appended.extend(there.map(|node| node.id()));
                 return self.there_or_new(children, wanted, there, siblings, new);
             }
             Op::Default if wanted.at.is_none() => {
@@ -264,7 +270,7 @@ impl<'m> Merger<'m> {
             Op::Keep => {
                 if let Match::One(node) = claim {
                     siblings.there(wanted, node);
-                    siblings.appended.push(node);
+                    siblings.appended.insert(node.id());
                 }
                 return Ok(());
             }
@@ -524,7 +530,7 @@ impl<'m> Merger<'m> {
         wanted: &Element,
     ) -> Result<Vec<Node<'m, 'm>>, MergeError> {
         let is_meant = |node: &Node<'_, '_>| wanted.at.is_none_or(|at| node.range().start == at);
-        let mut removed = children.named(wanted);
+        let mut removed = children.with_key(wanted);
         removed.retain(|node| is_meant(node) && element_matches(*node, wanted, false));
         self.remove_all(children, wanted, removed)
     }
@@ -634,22 +640,41 @@ fn attribute_prefix<'a>(node: Node<'a, '_>, uri: &str) -> Option<&'a str> {
         .find_map(|namespace| namespace.name())
 }
 
-/// An insertion inside something that goes stands behind it: the element a new one was to follow
-/// may be removed by the same patch, with the rest of its line.
-fn settle(edits: &mut [Edit]) {
-    let gone: Vec<Range<usize>> = edits
-        .iter()
-        .filter(|edit| edit.text.is_empty())
-        .map(|edit| edit.range.clone())
+/// What is inserted beside an element whose line goes takes over that line, with the end it has: the
+/// element a new one was to follow may be removed by the same patch.
+fn settle(text: &str, edits: &mut [Edit]) {
+    let mut gone: Vec<usize> = (0..edits.len())
+        .filter(|&index| edits[index].text.is_empty() && !edits[index].range.is_empty())
         .collect();
     if gone.is_empty() {
         return;
     }
-    for edit in edits.iter_mut().filter(|edit| edit.range.is_empty()) {
-        let at = edit.range.start;
-        if let Some(gone) = gone.iter().find(|gone| gone.start < at && at < gone.end) {
-            edit.range = gone.end..gone.end;
+    gone.sort_by_key(|&index| edits[index].range.start);
+    for index in 0..edits.len() {
+        if !edits[index].range.is_empty() {
+            continue;
         }
+        let at = edits[index].range.start;
+        let before = gone.partition_point(|&one| edits[one].range.start < at);
+        let Some(&line) = before.checked_sub(1).and_then(|last| gone.get(last)) else {
+            continue;
+        };
+        let range = edits[line].range.clone();
+        if at > range.end {
+            continue;
+        }
+        let removed = text.get(range.clone()).unwrap_or_default();
+        let mut place = range.end;
+        let is_element = !edits[index].text.starts_with(' ');
+        if let Some(content) = removed.strip_prefix('\n').filter(|_| is_element) {
+            // The first to come here; one after it finds the line without its ends.
+            place -= usize::from(content.ends_with('\r'));
+            edits[line].range = range.start + 1..place;
+            let own = &mut edits[index].text;
+            let ends = own.len() - own.trim_start_matches('\r').trim_start_matches('\n').len();
+            own.drain(..ends);
+        }
+        edits[index].range = place..place;
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::*;
 
+mod lines;
 mod siblings;
 
 #[track_caller]
@@ -148,6 +149,23 @@ fn new_elements_look_like_their_neighbours() {
         "<domain><title>t</title><os/></domain>",
         "<domain>\r\n  <name>a</name>\n  <title>t</title>\n  <vcpu>2</vcpu>\r\n  <os/>\r\n</domain>",
     );
+    // So it does where the line after it goes, and where another takes that line over.
+    for (first, second) in [("\r\n", "\n"), ("\n", "\r\n")] {
+        let before =
+            format!("<domain>\n  <name>a</name>{first}  <vcpu>2</vcpu> {second}  <os/>\n</domain>");
+        check(
+            &before,
+            "<domain><vcpu patch:op='remove'>2</vcpu></domain>",
+            &format!("<domain>\n  <name>a</name>{first}  <os/>\n</domain>"),
+        );
+        check(
+            &before,
+            "<domain><vcpu patch:op='remove'>2</vcpu><vcpus/><cputune/></domain>",
+            &format!(
+                "<domain>\n  <name>a</name>{first}  <vcpus/>{second}  <cputune/>{second}  <os/>\n</domain>"
+            ),
+        );
+    }
     // Tabs, a comment at the end of the line, a missing final newline.
     check(
         "<domain>\n\t<name>a</name> <!-- mine -->\n\t<devices/>\n</domain>",
