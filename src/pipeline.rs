@@ -311,8 +311,12 @@ fn run_pass(document: &Document<'_>, pass: &Pass, context: &Context<'_>) -> Step
         Outcome::Ensure(ensure) => ensure,
     };
     match merge::merged(document, &ensure.patch) {
-        Ok(None) => report(Verdict::Satisfied, ensure.satisfied, ensure.notes),
+        Ok(None) => StepReport {
+            warnings: ensure.warnings,
+            ..report(Verdict::Satisfied, ensure.satisfied, ensure.notes)
+        },
         Ok(after) => StepReport {
+            warnings: ensure.warnings,
             after,
             ..report(Verdict::Changed, ensure.reason, ensure.notes)
         },

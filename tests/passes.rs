@@ -144,6 +144,9 @@ impl Case {
             for note in &step.notes {
                 writeln!(out, "=>   note: {note}").unwrap();
             }
+            for warning in &step.warnings {
+                writeln!(out, "=>   warning: {warning}").unwrap();
+            }
         }
         for change in TextDiff::from_lines(&plan.before, &plan.after).iter_all_changes() {
             let mark = match change.tag() {

@@ -158,6 +158,23 @@ fn a_diff_is_applied_by_patch_and_git() {
 }
 
 #[test]
+fn a_file_outside_the_directory_is_patched_from_the_root() {
+    let place = place();
+    fs::create_dir_all(place.path().join("here")).unwrap();
+    for apply in ["patch -p1 -d /", "(cd / && git apply)"] {
+        let original = fs::read_to_string(place.path().join("vm.xml")).unwrap();
+        let (code, _, stderr) = shell(
+            place.path(),
+            &format!("virt-patch diff here/../vm.xml {PASSES} --patch rng | {apply}"),
+        );
+        assert_eq!(code, 1, "{apply}\n{stderr}");
+        let patched = fs::read_to_string(place.path().join("vm.xml")).unwrap();
+        assert!(patched.contains("<rng "), "{apply}\n{stderr}");
+        fs::write(place.path().join("vm.xml"), original).unwrap();
+    }
+}
+
+#[test]
 fn find_hands_over_whole_directories() {
     let place = place();
     fs::create_dir_all(place.path().join("vms/old")).unwrap();

@@ -193,7 +193,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "KEY=VALUE", help_heading = "What to run")]
     pub set: Vec<String>,
     /// Ask for this many vCPUs
-    #[arg(long, value_name = "N", help_heading = "What to run")]
+    // A negative number is refused as what it is, and not taken for an option of that name.
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "What to run",
+        allow_negative_numbers = true
+    )]
     pub vcpus: Option<u32>,
     /// Ask for this much memory, in any unit of libvirt: 8GiB, 8192MiB
     #[arg(long, value_name = "AMOUNT", help_heading = "What to run")]

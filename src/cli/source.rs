@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Context as _;
@@ -145,7 +145,7 @@ pub(crate) fn read(source: &SourceName) -> anyhow::Result<Definition> {
             let bytes = File::open(path)
                 .and_then(read_file)
                 .with_context(|| format!("cannot read '{shown}'"))?;
-            (shown.clone(), Labels::file(&shown), bytes)
+            (shown.clone(), Labels::file(within(path)), bytes)
         }
         SourceName::Domain(name) => {
             return Err(Advice::new(
@@ -156,6 +156,17 @@ pub(crate) fn read(source: &SourceName) -> anyhow::Result<Definition> {
         }
     };
     decoded(&name, labels, &bytes)
+}
+
+/// `path` for a diff's header. `patch` and `git apply` refuse a name with `..`; such a file goes by its
+/// absolute name, which they take from `/`.
+fn within(path: &Path) -> Cow<'_, Path> {
+    if path.components().any(|part| part == Component::ParentDir)
+        && let Ok(absolute) = path.canonicalize()
+    {
+        return absolute.into();
+    }
+    path.into()
 }
 
 /// The definition in the bytes of a file.

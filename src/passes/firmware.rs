@@ -42,10 +42,11 @@ mod os;
 
 use super::elements::element;
 use super::settings::{Setting, Settings, absolute_path, one_of};
-use super::{Context, Ensure, Needs, Outcome, Pass, guest};
+use super::{Context, Ensure, Needs, Outcome, Pass, guest, machine_name};
 use crate::document::Document;
 use crate::host::known_places::SizeClass;
 use crate::host::{ImageFormat, Version};
+use crate::macos::Mac;
 use crate::merge::{Op, Patch};
 use build::Builds;
 use os::Os;
@@ -143,7 +144,13 @@ fn files(document: &Document<'_>, settings: &Settings) -> Vec<String> {
         .collect();
     let loaders = [os.loader, settings.get("firmware.loader")];
     paths.extend(loaders.into_iter().flatten().filter_map(build::sibling));
-    paths.extend(nvram::default_paths(document, &os));
+    // A machine made from the template has its new name by then.
+    let mac = settings.get("mac.model").and_then(Mac::find);
+    let new_name = settings.get("machine-name.name").map(str::to_owned);
+    let new_name = new_name.or_else(|| mac.map(machine_name::usual_name));
+    for name in [document.text_at(&["name"]), new_name.as_deref()] {
+        paths.extend(nvram::default_paths(name, &os));
+    }
     paths
 }
 
@@ -229,7 +236,11 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
             choice.code
         ));
     }
-    Ensure::new(patch, reason, satisfied).noting(notes).into()
+    let left_behind = nvram::left_behind(document, &os, &builds);
+    Ensure::new(patch, reason, satisfied)
+        .noting(notes)
+        .warning(left_behind.filter(|_| context.template && nvram.is_none()))
+        .into()
 }
 
 /// The pair the definition should have; `None`: libvirt's own choice is right.

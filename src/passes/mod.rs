@@ -95,6 +95,8 @@ pub struct Ensure {
     pub satisfied: String,
     /// Sentences the user should read in either case.
     pub notes: Vec<String>,
+    /// What is probably not meant, as clauses: said on stderr by a filter as well.
+    pub warnings: Vec<String>,
 }
 
 impl Ensure {
@@ -105,7 +107,15 @@ impl Ensure {
             reason: reason.into(),
             satisfied: satisfied.into(),
             notes: Vec::new(),
+            warnings: Vec::new(),
         }
+    }
+
+    /// Adds warnings.
+    #[must_use]
+    pub fn warning(mut self, warnings: impl IntoIterator<Item = String>) -> Self {
+        self.warnings.extend(warnings);
+        self
     }
 
     /// Adds notes.

@@ -312,11 +312,9 @@ fn counts_more(document: &Document<'_>, count: u32) -> Option<String> {
 
 fn satisfied(document: &Document<'_>, count: u32, threads: u32) -> Outcome {
     let patch = Patch::new("topology", "<domain/>");
-    let mut ensure = Ensure::new(patch, "", shape(count, threads));
-    if let Some(stray) = stray_pin(document, count) {
-        ensure.notes.push(stray);
-    }
-    ensure.into()
+    let ensure = Ensure::new(patch, "", shape(count, threads));
+    let dropped = [stray_pin(document, count), contradicted(document, count)];
+    ensure.noting(dropped.into_iter().flatten()).into()
 }
 
 fn shape(count: u32, threads: u32) -> String {
@@ -335,6 +333,24 @@ fn stray_pin(document: &Document<'_>, count: u32) -> Option<String> {
         document.position(pin.range().start).line,
         pin.attribute("vcpu").unwrap_or_default(),
     ))
+}
+
+/// Where `<vcpus>` enables another count than `current` says, libvirt goes by the list and writes its
+/// count back (measured).
+fn contradicted(document: &Document<'_>, count: u32) -> Option<String> {
+    let list = document.find(&["vcpus"])?;
+    let vcpu = document.find(&["vcpu"])?;
+    let current = vcpu.attribute("current")?.trim().parse().unwrap_or(count);
+    let entries = children(list, "vcpu");
+    let enabled = entries
+        .filter(|vcpu| vcpu.attribute("enabled") == Some("yes"))
+        .count();
+    (usize::try_from(current) != Ok(enabled)).then(|| {
+        format!(
+            "line {}: libvirt drops this current='{current}' in silence, <vcpus> enables {enabled}",
+            document.position(vcpu.range().start).line,
+        )
+    })
 }
 
 fn change(

@@ -13,19 +13,31 @@ pub(super) struct NewNvram {
     pub(super) reason: String,
 }
 
-/// Where libvirt's system daemon puts the nvram file of a domain that names none: its name ends by
-/// the format. One that boots with BIOS gets its file there as well, or takes what a machine of its
-/// name left behind.
-pub(super) fn default_paths(document: &Document<'_>, os: &Os<'_>) -> Vec<String> {
-    let name = document
-        .text_at(&["name"])
-        .filter(|name| !name.contains('/'));
+/// Where libvirt's system daemon puts the nvram file of a domain of this name that names none: its
+/// name ends by the format. One that boots with BIOS gets its file there as well, or takes what a
+/// machine of its name left behind.
+pub(super) fn default_paths(name: Option<&str>, os: &Os<'_>) -> Vec<String> {
+    let name = name.filter(|name| !name.contains('/'));
     let own = os.nvram.is_some() || os.nvram_elsewhere.is_some();
     name.filter(|_| !own)
         .into_iter()
         .flat_map(|name| ["fd", "qcow2"].map(|kind| (name, kind)))
         .map(|(name, kind)| format!("/var/lib/libvirt/qemu/nvram/{name}_VARS.{kind}"))
         .collect()
+}
+
+/// What libvirt would start a new machine with, because another one of its name left it there.
+pub(super) fn left_behind(
+    document: &Document<'_>,
+    os: &Os<'_>,
+    builds: &Builds<'_>,
+) -> Option<String> {
+    let paths = default_paths(document.text_at(&["name"]), os);
+    let is_there = |path: &String| builds.file(path).is_some_and(|file| file.exists);
+    let path = paths.into_iter().find(is_there)?;
+    Some(format!(
+        "'{path}' was left behind by a machine of that name, and the new one starts with what is in it; remove it first, or choose another --name"
+    ))
 }
 
 /// The path the nvram file has to change to, when it has to.
@@ -35,7 +47,7 @@ pub(super) fn follow(
     builds: &Builds<'_>,
     choice: &Choice,
 ) -> Result<Option<NewNvram>, String> {
-    let mut defaults = default_paths(document, os);
+    let mut defaults = default_paths(document.text_at(&["name"]), os);
     if choice.vars_format == ImageFormat::Qcow2 {
         defaults.reverse();
     }

@@ -17,8 +17,8 @@ impl Labels {
     /// directory that `path` is relative to (from `/` for an absolute path).
     ///
     /// Names that would break the header, and bytes that are not ASCII, are quoted as git quotes
-    /// them (`core.quotePath`), which GNU patch reads too. A `..` stays as it is: both tools refuse
-    /// it, and `patch FILE < DIFF` works all the same.
+    /// them (`core.quotePath`), which GNU patch reads too. A `..`, which both tools refuse, is for
+    /// the caller to resolve.
     pub fn file(path: impl AsRef<Path>) -> Self {
         let bytes = path.as_ref().as_os_str().as_encoded_bytes();
         let parts = bytes.split(|&byte| byte == b'/');
