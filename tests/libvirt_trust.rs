@@ -37,6 +37,8 @@ fn main() -> ExitCode {
         a_template_without_virtualization_on_the_host,
         a_name_is_for_new_domains,
         undo_twice_is_redo,
+        undo_to_an_older_backup,
+        undo_of_a_new_name_that_is_gone,
         undo_looks_again_after_the_question,
         an_undefined_domain_at_the_question,
         undo_of_what_was_renamed_or_runs_on,
@@ -451,6 +453,54 @@ fn undo_twice_is_redo(libvirt: &Daemon) {
     user.run(&["undo", "again", "--yes"])
         .exits(0)
         .says("nothing to undo");
+}
+
+fn undo_to_an_older_backup(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("older"));
+    let old = libvirt.definition("older");
+    for pass in ["topology", "hotplug", "applesmc"] {
+        user.run(&["apply", "older", "--pass", pass, "--yes"])
+            .exits(0);
+    }
+    let first = user.backups().remove(0);
+    let mut file = first.display().to_string();
+    user.run(&["undo", "older", "--to", &file, "--yes"])
+        .exits(0)
+        .says("Domain 'older' is as it was at 20");
+    assert_eq!(libvirt.definition("older"), old);
+    user.run(&["undo", "older", "--to", &file, "--yes"])
+        .exits(0)
+        .says("nothing to undo");
+    // By its time; several backups of one second are told apart by their files.
+    let earlier = first.with_file_name("2001-01-01T00-00-00Z.xml");
+    fs::copy(&first, &earlier).unwrap();
+    user.run(&["undo", "older", "--to", "2001-01-01T00:00:00Z", "--dry-run"])
+        .exits(0)
+        .says("'older' is as it was at 2001-01-01T00:00:00Z");
+    fs::copy(&first, first.with_file_name("2001-01-01T00-00-00Z_2.xml")).unwrap();
+    file = earlier.display().to_string();
+    user.run(&["undo", "older", "--to", "2001-01-01T00:00:00Z", "--dry-run"])
+        .exits(2)
+        .says("there are 2 backups of 'older' of 2001-01-01T00:00:00Z")
+        .says(&file);
+    user.run(&["undo", "older", "--to", "2002-01-01", "--yes"])
+        .exits(2)
+        .says("there is no backup of 'older' of '2002-01-01'")
+        .says("there are: 2001-01-01T00:00:00Z, ");
+}
+
+fn undo_of_a_new_name_that_is_gone(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("had-a-name"));
+    user.run(&["apply", "had-a-name", "--pass", "topology", "--yes"])
+        .exits(0);
+    libvirt.virsh(["domrename", "had-a-name", "got-a-name"]);
+    libvirt.virsh(["undefine", "got-a-name"]);
+    user.run(&["undo", "got-a-name", "--yes"])
+        .says("there is no backup of 'got-a-name' on ")
+        .says("if it had another name before: virt-patch undo had-a-name");
+    user.run(&["undo", "had-a-name", "--yes"]).exits(0);
 }
 
 fn undo_looks_again_after_the_question(libvirt: &Daemon) {

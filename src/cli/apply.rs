@@ -324,7 +324,11 @@ impl Target {
                 conflict::tell(&name, &self.stored, &now, world);
                 self.report(args, job, plan, "conflict", None, world, Exit::Pending)
             }
-            Ok(Redefined::RolledBack { problems, backup }) => {
+            Ok(Redefined::RolledBack {
+                problems,
+                backup,
+                aside,
+            }) => {
                 let now = match &self.info {
                     Some(_) => format!("the old definition of '{name}' is back"),
                     None => format!("'{name}' is not defined"),
@@ -335,6 +339,7 @@ impl Target {
                 for problem in problems {
                     world.out.always(&format!("  {problem}"));
                 }
+                conflict::tell_aside(aside.as_deref(), world);
                 let backup = backup.map(|path| path.display().to_string());
                 self.report(args, job, plan, "rolled-back", backup, world, Exit::Pending)
             }

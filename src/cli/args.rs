@@ -340,6 +340,14 @@ pub struct UndoArgs {
     /// Show the backups there are
     #[arg(long)]
     pub list: bool,
+    /// The backup of this time, as --list shows it, instead of the last (or its file)
+    #[arg(
+        long,
+        value_name = "TIME|FILE",
+        conflicts_with = "list",
+        requires = "domain"
+    )]
+    pub to: Option<String>,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,

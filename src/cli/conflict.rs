@@ -1,5 +1,7 @@
 //! What someone else did to a domain since the diff was made of it.
 
+use std::path::Path;
+
 use super::World;
 use super::connection::{must_be_stored, must_start_anew};
 use crate::hypervisor::{DomainInfo, Hypervisor};
@@ -63,4 +65,14 @@ pub(super) fn tell(name: &str, before: &str, now: &str, world: &mut World<'_>) {
     };
     let diff = unified(&masked.before, &masked.after, &labels, &options);
     world.out.always(diff.trim_end());
+}
+
+/// Says where the definition is that did not stay.
+pub(super) fn tell_aside(aside: Option<&Path>, world: &mut World<'_>) {
+    if let Some(aside) = aside {
+        world.out.always(&format!(
+            "What libvirt had stored is kept in '{}'; if someone else edited the domain in that moment, their change is in it.",
+            aside.display()
+        ));
+    }
 }

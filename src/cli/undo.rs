@@ -1,11 +1,13 @@
 //! `virt-patch undo`: puts the last backup of a domain back, after the same diff and question.
 
+use std::collections::HashSet;
+
 use anyhow::Context as _;
 
 use super::args::UndoArgs;
 use super::connection::{must_start_anew, takes_effect};
 use super::errors::Advice;
-use super::source::shell_word;
+use super::source::{quoted, shell_word};
 use super::{Exit, World, confirm, conflict};
 use crate::document::Document;
 use crate::hypervisor::backup::{Backup, Store};
@@ -43,12 +45,15 @@ pub(crate) fn run(args: &UndoArgs, world: &mut World<'_>) -> anyhow::Result<Exit
         .as_ref()
         .map_or(given.as_str(), |info| info.uuid.as_str());
     let mut backups = store.list(Some(&uri), Some(key))?;
+    if let (Some(word), false) = (&args.to, backups.is_empty()) {
+        backups = asked_for(word, given, backups)?;
+    }
     let Some(mut backup) = backups.pop() else {
-        return Err(no_backup(given, info.as_ref(), &uri, &store)?.into());
+        return Err(no_backup(given, info.as_ref(), &*connection, &store)?.into());
     };
     // The backup of a redefine that did not happen says what the domain is: there is nothing to put
     // back from it, and more behind it.
-    if let Some(info) = &info {
+    if let (Some(info), None) = (&info, &args.to) {
         let now = connection.definition(&info.uuid, Secrets::Included)?;
         let same = |backup: &Backup| -> anyhow::Result<bool> {
             Ok(named(&backup.read()?, &info.name)? == now)
@@ -88,6 +93,35 @@ pub(crate) fn run(args: &UndoArgs, world: &mut World<'_>) -> anyhow::Result<Exit
         must_be_free(backup.name.as_deref(), &*connection)?;
     }
     put_back(args, &store, &backup, info.as_ref(), &*connection, world)
+}
+
+/// The one backup that `--to` means.
+fn asked_for(word: &str, given: &str, backups: Vec<Backup>) -> anyhow::Result<Vec<Backup>> {
+    let (meant, others): (Vec<Backup>, Vec<Backup>) = backups
+        .into_iter()
+        .partition(|backup| backup.is_called(word));
+    let listed = |backups: &[Backup], what: fn(&Backup) -> String| {
+        backups.iter().map(what).collect::<Vec<_>>().join(", ")
+    };
+    match meant.as_slice() {
+        [_] => Ok(meant),
+        [] => Err(Advice::new(
+            format!("there is no backup of '{given}' of {}", quoted(word)),
+            format!("there are: {}", listed(&others, Backup::time_text)),
+        )
+        .into()),
+        several => Err(Advice::new(
+            format!("there are {} backups of '{given}' of {word}", several.len()),
+            format!(
+                "name one by its file: {}",
+                listed(several, |backup| shell_word(
+                    &backup.path.display().to_string()
+                )
+                .into_owned())
+            ),
+        )
+        .into()),
+    }
 }
 
 fn put_back(
@@ -195,13 +229,16 @@ fn put_back(
             conflict::tell(&name, &before, &now, world);
             Exit::Pending
         }
-        Redefined::RolledBack { problems, .. } => {
+        Redefined::RolledBack {
+            problems, aside, ..
+        } => {
             world.out.always(&format!(
                 "libvirt did not store what it was given, so '{name}' is as it was before. What was lost:"
             ));
             for problem in problems {
                 world.out.always(&format!("  {problem}"));
             }
+            conflict::tell_aside(aside.as_deref(), world);
             Exit::Pending
         }
     })
@@ -266,9 +303,11 @@ fn named(definition: &str, name: &str) -> anyhow::Result<String> {
 fn no_backup(
     given: &str,
     info: Option<&DomainInfo>,
-    uri: &str,
+    connection: &dyn Hypervisor,
     store: &Store,
 ) -> anyhow::Result<Advice> {
+    let uri = connection.uri()?;
+    let uri = uri.as_str();
     // The name may have gone to another machine since.
     let of_name = store.latest(Some(uri), given)?;
     if let (Some(info), Some(backup)) = (info, of_name) {
@@ -291,13 +330,39 @@ fn no_backup(
             backup.uri,
             shell_word(given)
         ),
-        None => {
-            "'virt-patch undo --list' shows the backups there are; only apply and undo make them"
-                .to_owned()
-        }
+        // Renamed and then undefined, it is known by its old name only.
+        None => match (info, gone(uri, connection, store)?.as_slice()) {
+            (None, [backup, others @ ..]) => format!(
+                "if it had another name before: virt-patch undo {}{}",
+                shell_word(backup.name.as_deref().unwrap_or(&backup.uuid)),
+                match others {
+                    [] => String::new(),
+                    others => format!(
+                        " (or one of {} more that are not defined any more; see 'virt-patch undo --list')",
+                        others.len()
+                    ),
+                }
+            ),
+            _ => "'virt-patch undo --list' shows the backups there are; only apply and undo make them"
+                .to_owned(),
+        },
     };
     Ok(Advice::new(
         format!("there is no backup of '{given}' on {uri}"),
         help,
     ))
+}
+
+/// The last backup of each domain of this connection that is not defined any more, the newest first.
+fn gone(uri: &str, connection: &dyn Hypervisor, store: &Store) -> anyhow::Result<Vec<Backup>> {
+    let there: HashSet<String> = connection
+        .domains()?
+        .into_iter()
+        .map(|domain| domain.uuid)
+        .collect();
+    let mut seen = HashSet::new();
+    let mut backups = store.list(Some(uri), None)?;
+    backups.reverse();
+    backups.retain(|backup| !there.contains(&backup.uuid) && seen.insert(backup.uuid.clone()));
+    Ok(backups)
 }

@@ -40,6 +40,16 @@ impl Backup {
             .map_err(|source| BackupError::new("read the backup", &self.path, source))
     }
 
+    /// Whether it is meant by `word`: its time as [`Backup::time_text`] has it, or its file.
+    pub fn is_called(&self, word: &str) -> bool {
+        let file = Path::new(word);
+        self.time_text() == word
+            || self.path == file
+            || file_name(&self.path) == word
+            || fs::canonicalize(file)
+                .is_ok_and(|file| fs::canonicalize(&self.path).is_ok_and(|own| own == file))
+    }
+
     /// When it was made, in UTC: `2026-11-22T05:12:44Z`.
     pub fn time_text(&self) -> String {
         humantime::format_rfc3339_seconds(self.time).to_string()
@@ -175,6 +185,26 @@ impl Store {
             name: domain_name(definition),
         };
         Ok(Written { backup, closed })
+    }
+
+    /// Keeps what libvirt had stored before the old definition was put back: someone may have edited
+    /// it in that moment. It is beside the backups and none of them, so `undo` never takes it.
+    pub fn put_aside(
+        &self,
+        uri: &str,
+        uuid: &str,
+        definition: &str,
+        now: SystemTime,
+    ) -> Result<PathBuf, BackupError> {
+        let by_uri = self.root.join(escape(uri));
+        let directory = by_uri.join(escape(uuid));
+        let program = self.root.parent().unwrap_or(&self.root);
+        for level in [program, &self.root, &by_uri, &directory] {
+            make_private(level)?;
+        }
+        let time = humantime::format_rfc3339_seconds(now).to_string();
+        let stem = format!("{}.rolled-back", time.replace(':', "-"));
+        Ok(place_new(&directory, &stem, 1, definition)?.0)
     }
 
     /// All backups, oldest first, of one connection when `uri` is given and of one domain when

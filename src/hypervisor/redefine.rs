@@ -72,6 +72,8 @@ pub enum Redefined {
         problems: Vec<String>,
         /// The backup of the old definition.
         backup: Option<PathBuf>,
+        /// What libvirt had stored: it may be what someone else made of it in that moment.
+        aside: Option<PathBuf>,
     },
 }
 
@@ -225,11 +227,16 @@ pub fn redefine(change: &Change<'_>, means: &Means<'_>) -> Result<Redefined, Red
         Ok(Stored::Wrong {
             problems,
             is_as_before,
+            aside,
         }) => {
             if is_as_before {
                 without_use(&mut backup);
             }
-            Ok(Redefined::RolledBack { problems, backup })
+            Ok(Redefined::RolledBack {
+                problems,
+                backup,
+                aside,
+            })
         }
         Err(Ended::Refused(error)) => {
             without_use(&mut backup);
@@ -281,6 +288,8 @@ enum Stored {
         problems: Vec<String>,
         /// The old definition is back to the letter.
         is_as_before: bool,
+        /// Where what was stored is kept.
+        aside: Option<PathBuf>,
     },
 }
 
@@ -373,6 +382,13 @@ fn define_and_verify(
             backup: backup.cloned(),
         })));
     }
+    // The rollback must not fail for want of a file that only helps to understand it.
+    let aside = hypervisor.uri().ok().and_then(|uri| {
+        let aside = means
+            .store
+            .put_aside(&uri, &uuid, &stored, SystemTime::now());
+        aside.ok()
+    });
     let back = match change.uuid {
         Some(_) => hypervisor.define_again(change.before).map(|_| ()),
         None => hypervisor.undefine(&uuid),
@@ -380,6 +396,7 @@ fn define_and_verify(
     match back {
         Ok(()) => Ok(Stored::Wrong {
             problems,
+            aside,
             is_as_before: change.uuid.is_some_and(|uuid| {
                 let now = hypervisor.definition(uuid, Secrets::Included);
                 now.is_ok_and(|now| now == change.before)

@@ -257,3 +257,35 @@ fn names_escape_and_come_back() {
         assert_eq!(unescape(&name), text);
     }
 }
+
+#[test]
+fn what_is_put_aside_is_private_and_no_backup() {
+    let (_state, store) = store();
+    let first = store.put_aside(URI, UUID, "<a/>", at(0)).unwrap();
+    let second = store.put_aside(URI, UUID, "<b/>", at(0)).unwrap();
+    assert_eq!(file_name(&first), "2026-11-22T05-12-44Z.rolled-back.xml");
+    assert_eq!(file_name(&second), "2026-11-22T05-12-44Z.rolled-back_2.xml");
+    for (path, text) in [(&first, "<a/>"), (&second, "<b/>")] {
+        assert_eq!(fs::read_to_string(path).unwrap(), text);
+        assert_eq!(mode(path), 0o600);
+        assert_eq!(mode(path.parent().unwrap()), 0o700);
+    }
+    assert_eq!(store.list(None, None).unwrap(), []);
+}
+
+#[test]
+fn a_backup_goes_by_its_time_and_its_file() {
+    let (_state, store) = store();
+    let backup = store.write(URI, UUID, &domain("a"), at(0)).unwrap().backup;
+    let path = backup.path.display().to_string();
+    for (word, is_meant) in [
+        ("2026-11-22T05:12:44Z", true),
+        ("2026-11-22T05-12-44Z.xml", true),
+        (path.as_str(), true),
+        ("2026-11-22T05:12:45Z", false),
+        ("2026-11-22", false),
+        ("a", false),
+    ] {
+        assert_eq!(backup.is_called(word), is_meant, "{word}");
+    }
+}

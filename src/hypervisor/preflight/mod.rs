@@ -15,7 +15,7 @@ mod tree;
 use std::fmt;
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -223,7 +223,7 @@ fn attempt(
         name: name.to_owned(),
         uuid,
         kvm,
-        scratch: scratch.as_ref().map(|scratch| scratch.0.clone()),
+        scratch: scratch.as_ref().map(|scratch| scratch.path.clone()),
     };
     let copy = throwaway(definition, &options)?;
     copy.images.iter().try_for_each(|image| make_image(image))?;
@@ -301,8 +301,15 @@ fn make_image(path: &Path) -> Result<(), PreflightError> {
         })
 }
 
-/// The directory of one copy, removed with everything in it.
-struct Scratch(PathBuf);
+/// The directory of one copy, removed with everything in it. Locked as long as its process lives: one
+/// that nobody holds was left behind by a process that was killed.
+struct Scratch {
+    path: PathBuf,
+    _lock: Option<File>,
+}
+
+/// What the directories of copies are called, before the UUID.
+const SCRATCH: &str = "virt-patch-preflight-";
 
 /// Those that are there, for [`clean_up`].
 static SCRATCHES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -313,13 +320,18 @@ fn scratches() -> MutexGuard<'static, Vec<PathBuf>> {
 
 impl Scratch {
     fn make(parent: &Path, uuid: &str) -> Result<Scratch, PreflightError> {
-        let path = parent.join(format!("virt-patch-preflight-{uuid}"));
+        remove_stale(parent);
+        let path = parent.join(format!("{SCRATCH}{uuid}"));
         let mut scratches = scratches();
         // QEMU's own user must get through, and only through.
         match DirBuilder::new().mode(0o711).create(&path) {
             Ok(()) => {
                 scratches.push(path.clone());
-                Ok(Scratch(path))
+                // On a file system without locks it may be left behind, and harms nobody.
+                let _lock = File::open(&path)
+                    .ok()
+                    .filter(|file| file.try_lock().is_ok());
+                Ok(Scratch { path, _lock })
             }
             Err(source) => Err(PreflightError::Scratch { path, source }),
         }
@@ -328,8 +340,39 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        remove(&self.0);
-        scratches().retain(|path| *path != self.0);
+        remove(&self.path);
+        scratches().retain(|path| *path != self.path);
+    }
+}
+
+/// Removes what processes left behind that were killed in the middle of a trial: libvirt has destroyed
+/// their copies, and nothing else knows of the files.
+fn remove_stale(parent: &Path) {
+    /// A new one is locked well within this.
+    const YOUNG: Duration = Duration::from_secs(60);
+    let Ok(entries) = fs::read_dir(parent) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let is_scratch = entry.file_name().to_string_lossy().starts_with(SCRATCH);
+        // Not through a link, and not what another user made.
+        let is_ours = is_scratch
+            && fs::symlink_metadata(&path).is_ok_and(|metadata| {
+                let age = metadata
+                    .modified()
+                    .ok()
+                    .and_then(|made| made.elapsed().ok());
+                metadata.is_dir()
+                    && metadata.uid() == rustix::process::geteuid().as_raw()
+                    && age.is_some_and(|age| age > YOUNG)
+            });
+        if is_ours
+            && let Ok(directory) = File::open(&path)
+            && directory.try_lock().is_ok()
+        {
+            let _ = fs::remove_dir_all(&path);
+        }
     }
 }
 

@@ -725,3 +725,36 @@ fn other_hypervisors_are_refused() {
     );
     assert!(log.is_empty());
 }
+
+#[test]
+fn what_a_killed_process_left_behind_is_removed() {
+    let parent = tempfile::tempdir().unwrap();
+    let make = |name: &str, minutes: u64| {
+        let path = parent.path().join(name);
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("disk.img"), "").unwrap();
+        let made = std::time::SystemTime::now() - Duration::from_secs(60 * minutes);
+        File::open(&path).unwrap().set_modified(made).unwrap();
+        path
+    };
+    let stale = make("virt-patch-preflight-stale", 2);
+    let young = make("virt-patch-preflight-young", 0);
+    let held = make("virt-patch-preflight-held", 2);
+    let other = make("images", 2);
+    let link = parent.path().join("virt-patch-preflight-link");
+    std::os::unix::fs::symlink(&other, &link).unwrap();
+    let lock = File::open(&held).unwrap();
+    lock.lock().unwrap();
+
+    let scratch = Scratch::make(parent.path(), "own").unwrap();
+    assert!(!stale.exists());
+    for path in [&young, &held, &other, &link, &scratch.path] {
+        assert!(path.exists(), "{}", path.display());
+    }
+    // Its own is held for as long as it lives.
+    let own = File::open(&scratch.path).unwrap();
+    assert!(own.try_lock().is_err());
+    let path = scratch.path.clone();
+    drop(scratch);
+    assert!(!path.exists());
+}

@@ -263,10 +263,16 @@ fn a_refusal_changes_nothing_and_leaves_no_backup() {
 #[test]
 fn what_libvirt_drops_brings_the_old_definition_back() {
     let (ended, now, backups) = run(Define::Drops, OLD, true, &nothing);
-    let Ok(Redefined::RolledBack { problems, .. }) = ended else {
+    let Ok(Redefined::RolledBack {
+        problems,
+        aside: Some(aside),
+        ..
+    }) = ended
+    else {
         panic!("{ended:?}");
     };
     assert!(problems[0].contains("vcpu"), "{problems:?}");
+    assert!(aside.to_string_lossy().ends_with(".rolled-back.xml"));
     assert_eq!((now.as_str(), backups), (OLD, 0));
 }
 
