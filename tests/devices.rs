@@ -206,6 +206,12 @@ fn usb_controllers_follow_the_release() {
         ("macos=mojave", XHCI, new),
         ("macos=mojave usb.controller=xhci", new, XHCI),
         ("macos=sonoma usb.controller=usb2", XHCI, new),
+        // libvirt would add an xHCI for the first index.
+        (
+            "macos=mojave",
+            &usb2(" index='2'", ""),
+            &format!("{}{}", usb2(" index='2'", ""), usb2(" index='0'", "")),
+        ),
         // Each index keeps a controller.
         (
             "macos=sonoma",
@@ -350,6 +356,9 @@ const ON: &str = " multifunction='on'";
 
 #[test]
 fn a_card_is_one_slot_of_the_guest() {
+    let bridge = |index: u32| {
+        format!("<controller type='pci' index='{index}' model='pcie-to-pci-bridge'/>\n")
+    };
     let port =
         |index: u32| format!("<controller type='pci' index='{index}' model='pcie-root-port'/>\n");
     let root = "<controller type='pci' index='0' model='pcie-root'/>\n";
@@ -407,6 +416,17 @@ fn a_card_is_one_slot_of_the_guest() {
                 card("0x01"),
                 hostdev("0000:02:00.0", &place("0x02", "0x00", "0x0", ""))
             ),
+        ),
+        // The only port below a bridge that has no address yet is the bridge's.
+        (
+            both,
+            format!("{root}{}{}", port(1), bridge(2)),
+            format!("{root}{}{}{}{}", port(1), bridge(2), port(3), card("0x03")),
+        ),
+        (
+            both,
+            format!("{root}{}{}{}", port(1), port(2), bridge(3)),
+            format!("{root}{}{}{}{}", port(1), port(2), bridge(3), card("0x02")),
         ),
         // A slot without a function 0 would not be there.
         (

@@ -25,7 +25,7 @@
 //! ```
 
 use super::guest::{Machine, QemuVersion};
-use super::{Context, Ensure, Needs, Outcome, Pass, guest};
+use super::{Context, Ensure, Needs, Outcome, Pass, guest, machine};
 use crate::document::{Document, qemu};
 use crate::host::Version;
 use crate::merge::{Patch, options};
@@ -83,6 +83,7 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
             guest::machine_name(document)
         )
     }))
+    .warning(machine::doubt(document, context))
     .into()
 }
 

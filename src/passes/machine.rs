@@ -78,6 +78,22 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     }
 }
 
+/// What is wrong with a machine type that the host's QEMU does not know, for a run without this pass.
+pub(super) fn doubt(document: &Document<'_>, context: &Context<'_>) -> Option<String> {
+    let name = guest::machine_name(document);
+    let known = Known::new(document, context.facts);
+    (known.knows(name) == Some(false)).then(|| {
+        let help = match guest::machine(document) {
+            Machine::Q35 => format!("--also machine takes {}", known.nearest(name)),
+            _ => "--set machine.convert=yes makes a q35 machine of it".to_owned(),
+        };
+        format!(
+            "{} does not know the machine type '{name}', and the domain does not start; {help}",
+            known.qemu()
+        )
+    })
+}
+
 /// A q35 machine stays, and so does its version where the host knows it.
 fn version(name: &str, known: &Known<'_>) -> Outcome {
     let deprecated = known

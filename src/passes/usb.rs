@@ -22,6 +22,7 @@
 //! </devices>
 //! ```
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use roxmltree::Node;
@@ -100,11 +101,12 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         };
         ports.insert(index, count);
     }
-    if ports.is_empty() {
+    // libvirt adds a controller of its own choice where the first index has none (measured).
+    if let Entry::Vacant(first) = ports.entry(0) {
         for controller in new(0, usb) {
             patch.add(&["devices"], Op::Append, controller);
         }
-        ports.insert(0, new_ports);
+        first.insert(new_ports);
     }
     let moved = free_lost_ports(document, &ports, &mut patch);
     Ensure::new(patch, format!("{name} {why}"), format!("{name} is there"))

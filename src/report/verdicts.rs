@@ -43,7 +43,7 @@ pub fn table(
 }
 
 /// Breaks a sentence that begins in the column `at` so that it goes on in the same column.
-fn below<'s>(sentence: &'s str, at: usize, columns: Option<usize>) -> Cow<'s, str> {
+pub fn below<'s>(sentence: &'s str, at: usize, columns: Option<usize>) -> Cow<'s, str> {
     let width = columns.and_then(|columns| columns.checked_sub(at));
     match width.filter(|width| *width >= LEGIBLE) {
         None => Cow::from(sentence),

@@ -21,13 +21,23 @@ pub(super) type Asked<T> = anyhow::Result<Option<T>>;
 pub(super) struct Line<T> {
     pub(super) what: T,
     shown: String,
+    is_cut: bool,
 }
 
 impl<T> Line<T> {
     /// Cut to the terminal: an option is one line, and what stands first in it tells it apart.
     pub(super) fn new(what: T, shown: &str) -> Line<T> {
-        let shown = cut(shown, columns());
-        Line { what, shown }
+        let cut = cut(shown, columns());
+        Line {
+            what,
+            is_cut: cut != shown,
+            shown: cut,
+        }
+    }
+
+    /// Whether there is more to it than the line shows.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 }
 
@@ -106,7 +116,7 @@ pub(super) fn path(
 }
 
 /// The columns of the terminal that an option of a list may take.
-fn columns() -> usize {
+pub(super) fn columns() -> usize {
     let columns = terminal_size::terminal_size().map_or(80, |(width, _)| width.0);
     usize::from(columns).saturating_sub(7).max(30)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::choices::{Sink, Subject};
-use super::prompt::{Begin, Line, select, text, toggle};
+use super::prompt::{Begin, Line, columns, select, text, toggle};
 use super::{Guide, Turn, is_empty};
 use crate::cli::args::Command;
 use crate::cli::connection::Purpose;
@@ -13,21 +13,22 @@ use crate::cli::errors::InFile;
 use crate::cli::plan::{self, Job};
 use crate::cli::{World, choice, list};
 use crate::merge::{Declared, Patch};
-use crate::passes::PASSES;
 use crate::passes::settings::{Setting, SettingError, Settings};
+use crate::passes::{PASSES, Pass};
 use crate::patches::Kind;
 use crate::pipeline::Plan;
+use crate::report::verdicts;
 
 /// Where a setting's key comes from, and how it is checked.
 enum Key {
-    Pass(&'static Setting),
+    Pass(&'static Pass, &'static Setting),
     Patch(String, Declared),
 }
 
 impl Key {
     fn name(&self) -> String {
         match self {
-            Key::Pass(setting) => setting.key.to_owned(),
+            Key::Pass(_, setting) => setting.key.to_owned(),
             Key::Patch(patch, declared) => format!("{patch}.{}", declared.name),
         }
     }
@@ -56,6 +57,15 @@ impl Guide {
             .collect();
         if lines.is_empty() {
             return Ok(Turn::Skip);
+        }
+        // A list has one line for each; the end of a long reason is not to be missed.
+        for (step, line) in plan.steps.iter().zip(&lines) {
+            if line.is_cut() {
+                let reason = verdicts::below(&step.reason, names + 2, Some(columns()));
+                world
+                    .out
+                    .always(&format!("{:<names$}  {reason}", step.name));
+            }
         }
         let count = lines.len();
         let all: Vec<String> = lines.iter().map(|line| line.what.clone()).collect();
@@ -173,23 +183,29 @@ impl Guide {
     /// One setting of what runs.
     pub(super) fn setting(&mut self, world: &mut World<'_>) -> anyhow::Result<()> {
         let names = self.names(world)?;
-        let mut keys: Vec<Key> = PASSES
-            .iter()
-            .filter(|pass| names.iter().any(|name| name == pass.name))
-            .flat_map(|pass| pass.settings)
+        let runs = |pass: &&'static Pass| names.iter().any(|name| name == pass.name);
+        let keys_of = |pass: &'static Pass| {
+            let settings = pass.settings.iter();
             // A key of one's own does not belong on a command line that is printed.
-            .filter(|setting| setting.key != "applesmc.osk")
-            .map(Key::Pass)
-            .collect();
+            settings
+                .filter(|setting| setting.key != "applesmc.osk")
+                .map(move |setting| Key::Pass(pass, setting))
+        };
+        let mut keys: Vec<Key> = PASSES.iter().filter(runs).flat_map(keys_of).collect();
         for patch in &self.choices.patches {
             let declared = self.declared(patch)?.into_iter();
             keys.extend(declared.map(|declared| Key::Patch(patch.clone(), declared)));
         }
+        // A setting of another pass has that pass run: what machine.convert is there for.
+        let others = PASSES
+            .iter()
+            .filter(|pass| !runs(pass) && !self.choices.skip.iter().any(|name| name == pass.name));
+        keys.extend(others.flat_map(keys_of));
         let lines = keys
             .into_iter()
             .map(|key| {
                 let (values, about) = match &key {
-                    Key::Pass(setting) => (setting.values, setting.about),
+                    Key::Pass(_, setting) => (setting.values, setting.about),
                     Key::Patch(_, declared) => ("TEXT", declared.about.as_str()),
                 };
                 let shown = match self.given(&key.name()) {
@@ -205,8 +221,16 @@ impl Guide {
         let name = key.name();
         let present = self.given(&name).unwrap_or_default().to_owned();
         let (help, check) = match &key {
-            Key::Pass(setting) => (
-                format!("{}: {}; empty for the usual", setting.values, setting.about),
+            Key::Pass(pass, setting) => (
+                format!(
+                    "{}: {}{}; empty for the usual",
+                    setting.values,
+                    setting.about,
+                    match runs(pass) {
+                        true => String::new(),
+                        false => format!("; pass {} runs then", pass.name),
+                    }
+                ),
                 Some(setting.key),
             ),
             Key::Patch(_, declared) => (declared.about.clone(), None),

@@ -39,6 +39,7 @@ impl Places {
             .devices("controller")
             .filter(|controller| controller.attribute("type") == Some("pci"))
             .collect();
+        let mut bridges: Vec<u32> = Vec::new();
         let index = |controller: &Node<'_, '_>| -> Option<u32> {
             controller.attribute("index")?.parse().ok()
         };
@@ -52,8 +53,25 @@ impl Places {
                 (None, _) => places.next_index(),
             };
             places.taken.insert(index);
-            if model == Some("pcie-root-port") {
-                places.ports.insert(index);
+            match model {
+                Some("pcie-root-port") => {
+                    places.ports.insert(index);
+                }
+                Some("pcie-to-pci-bridge" | "pcie-switch-upstream-port")
+                    if Address::of_device(*controller).is_none() =>
+                {
+                    bridges.push(index);
+                }
+                _ => {}
+            }
+        }
+        // A bridge without an address sits on a port of a lower index, and libvirt adds none where
+        // those indexes are taken: "Cannot automatically add a new PCI bus" (measured).
+        bridges.sort_unstable();
+        for bridge in bridges {
+            let free = |port: &&u32| places.slots.is_empty(**port);
+            if let Some(port) = places.ports.range(..bridge).find(free).copied() {
+                places.slots.take(port, 0);
             }
         }
         places
