@@ -58,7 +58,7 @@ pub(super) fn resolve(patch: &Patch) -> Result<Wanted, MergeError> {
         None => resolver.fragments(top)?,
     };
     resolver.contradictions(&root)?;
-    fold(&mut root);
+    fold(&mut root, &|first, second| resolver.agree(first, second))?;
     for addition in &patch.also {
         let mut parent = &mut root;
         for name in &addition.path {
@@ -70,7 +70,8 @@ pub(super) fn resolve(patch: &Patch) -> Result<Wanted, MergeError> {
         parent.children.push(element);
     }
     if !patch.also.is_empty() {
-        fold(&mut root);
+        // What a pass adds counts more than what its patch says for every definition.
+        fold(&mut root, &|_, _| Ok(()))?;
     }
     let empty = root.attributes.is_empty() && root.children.is_empty();
     Ok(Wanted {
@@ -707,12 +708,11 @@ impl Resolver<'_> {
 }
 
 impl Resolver<'_> {
-    /// Refuses what says two things of one element: which of them counts nobody could tell.
+    /// Refuses two elements with one key: which of them counts nobody could tell.
     fn contradictions(&self, element: &Element) -> Result<(), MergeError> {
         if let [child] = element.children.as_slice() {
             return self.contradictions(child);
         }
-        let mut texts: HashMap<&str, &Element> = HashMap::new();
         let mut keys: HashMap<(&str, String), &Element> = HashMap::new();
         for child in element
             .children
@@ -720,18 +720,6 @@ impl Resolver<'_> {
             .filter(|child| child.op == Op::Merge)
         {
             self.contradictions(child)?;
-            if let Some(text) = &child.text
-                && keys::is_single(&element.name, &child.name)
-                && let Some(first) = texts.insert(&child.name, child)
-                && let Some(other) = first.text.as_ref().filter(|other| *other != text)
-            {
-                let message = format!(
-                    "<{}> is '{other}' in line {} of the patch and '{text}' here",
-                    child.name,
-                    self.line(first)
-                );
-                return Err(MergeError::in_patch(self.patch, child.offset, message));
-            }
             if let Some((key, value)) = keys::unique_key(&element.name, child)
                 && let Some(first) = keys.insert((&child.name, value.clone()), child)
             {
@@ -746,6 +734,39 @@ impl Resolver<'_> {
         Ok(())
     }
 
+    /// Refuses two things said of one element.
+    fn agree(&self, first: &Element, second: &Element) -> Result<(), MergeError> {
+        let other = |attribute: &&Attribute| {
+            let is_same = |other: &&Attribute| {
+                other.name == attribute.name && other.namespace == attribute.namespace
+            };
+            let other = first.attributes.iter().find(is_same)?;
+            (other.value != attribute.value).then_some(other)
+        };
+        let shown = |attribute: &Attribute| match &attribute.value {
+            Some(value) => format!("{}='{value}'", attribute.name),
+            None => format!("no {}", attribute.name),
+        };
+        let said = match (&first.text, &second.text) {
+            (Some(one), Some(two)) if one != two => {
+                Some((format!("is '{one}'"), format!("'{two}'")))
+            }
+            _ => second.attributes.iter().find_map(|attribute| {
+                let other = other(&attribute)?;
+                Some((format!("has {}", shown(other)), shown(attribute)))
+            }),
+        };
+        let Some((one, two)) = said else {
+            return Ok(());
+        };
+        let message = format!(
+            "<{}> {one} in line {} of the patch and {two} here",
+            second.name,
+            self.line(first)
+        );
+        Err(MergeError::in_patch(self.patch, second.offset, message))
+    }
+
     fn line(&self, element: &Element) -> usize {
         let before = self.patch.text.get(..element.offset).unwrap_or_default();
         1 + before.matches('\n').count()
@@ -754,9 +775,12 @@ impl Resolver<'_> {
 
 /// Makes one of several children that are one in a definition: two snippets may both have
 /// `<features>` around what they show. What is to be exactly so is left as it is.
-fn fold(element: &mut Element) {
+fn fold(
+    element: &mut Element,
+    agree: &impl Fn(&Element, &Element) -> Result<(), MergeError>,
+) -> Result<(), MergeError> {
     if element.op != Op::Merge {
-        return;
+        return Ok(());
     }
     let mut folded: Vec<Element> = Vec::with_capacity(element.children.len());
     for child in element.children.drain(..) {
@@ -769,6 +793,7 @@ fn fold(element: &mut Element) {
         });
         match there {
             Some(other) => {
+                agree(other, &child)?;
                 other.attributes.extend(child.attributes);
                 last_attributes(other);
                 other.text = child.text.or(other.text.take());
@@ -778,7 +803,8 @@ fn fold(element: &mut Element) {
         }
     }
     element.children = folded;
-    element.children.iter_mut().for_each(fold);
+    let mut children = element.children.iter_mut();
+    children.try_for_each(|child| fold(child, agree))
 }
 
 /// Of two attributes of one name the last one counts.

@@ -108,9 +108,9 @@ fn sections_that_stand_twice_in_a_patch_are_one() {
     check(
         "<domain/>",
         &d(
-            "<features a='1' b='1'><kvm><hidden state='on'/></kvm></features><features a='2'><acpi/><kvm><hidden state='off'/></kvm></features>",
+            "<features a='1' b='1'><kvm><hidden state='on'/></kvm></features><features a='1' c='2'><acpi/><kvm><poll-control state='on'/></kvm></features>",
         ),
-        "<domain>\n  <features b='1' a='2'>\n    <kvm>\n      <hidden state='off'/>\n    </kvm>\n    <acpi/>\n  </features>\n</domain>",
+        "<domain>\n  <features b='1' a='1' c='2'>\n    <kvm>\n      <hidden state='on'/>\n      <poll-control state='on'/>\n    </kvm>\n    <acpi/>\n  </features>\n</domain>",
     );
 }
 
@@ -450,6 +450,14 @@ fn a_patch_does_not_say_two_things_of_one() {
             "<vcpu> is '2' in line 1 of the patch and '3' here",
         ),
         (
+            "<cpu mode='host-passthrough'/>\n<cpu mode='host-model' check='none'/>",
+            "<cpu> has mode='host-passthrough' in line 1 of the patch and mode='host-model' here",
+        ),
+        (
+            "<features><kvm><hidden state='on'/></kvm></features>\n<features><acpi/><kvm><hidden state='off'/></kvm></features>",
+            "<hidden> has state='on' in line 1 of the patch and state='off' here",
+        ),
+        (
             "<cpu><feature name='a' policy='require'/><feature name='a' policy='disable'/></cpu>",
             "a second <feature> with name='a'; the first stands in line 1 of the patch",
         ),
@@ -465,5 +473,10 @@ fn a_patch_does_not_say_two_things_of_one() {
         "<domain/>",
         &d("<vcpu>2</vcpu><vcpu>2</vcpu>"),
         "<domain>\n  <vcpu>2</vcpu>\n</domain>",
+    );
+    check(
+        "<domain/>",
+        &d("<cpu mode='maximum'/><cpu mode='maximum' check='none'/>"),
+        "<domain>\n  <cpu mode='maximum' check='none'/>\n</domain>",
     );
 }
