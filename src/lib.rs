@@ -4,6 +4,7 @@ pub mod derive;
 pub mod document;
 pub mod host;
 pub mod hypervisor;
+pub mod idset;
 pub mod macos;
 pub mod merge;
 pub mod passes;

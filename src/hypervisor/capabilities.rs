@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roxmltree::{Document, Node};
 
-use super::numbers::{cpu_set, kib};
+use super::numbers::kib;
 use super::xml::{at, number, text};
 use crate::document::children;
 use crate::host::{Cpu, CpuModel, Emulator, Facts, Firmware, Machine, PassedOver, Version};
+use crate::idset;
 
 /// What belongs to the CODE image at a path, by a table of known places.
 pub type BuildOf = dyn Fn(&str) -> Option<Firmware>;
@@ -151,7 +152,7 @@ fn processor(host: Node<'_, '_>) -> Cpu {
             .insert(id);
         let siblings = logical
             .attribute("siblings")
-            .and_then(cpu_set)
+            .and_then(idset::parse)
             .unwrap_or_else(|| BTreeSet::from([id]));
         groups.insert(siblings.into_iter().collect());
     }

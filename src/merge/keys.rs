@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use roxmltree::{Node, NodeId};
 
 use super::patch::Element;
-use crate::document;
+use crate::{document, idset};
 
 /// A part of an identity: an attribute (`@dev`), or an attribute of a child (`target@dev`).
 type Key = &'static str;
@@ -391,11 +391,11 @@ fn agree(node: Node<'_, '_>, wanted: &Element, keys: &[Key]) -> bool {
     })
 }
 
-/// Equal as text, as numbers where the one that is there is hexadecimal (`0x01` and `0x1` or `1`), or as
-/// MAC addresses.
+/// Equal as text, as numbers where the one that is there is hexadecimal (`0x01` and `0x1` or `1`), as sets
+/// of numbers, or as MAC addresses.
 pub fn same(have: &str, want: &str) -> bool {
     have == want
-        || (have.starts_with("0x") && spelt(have) == spelt(want))
+        || ((have.starts_with("0x") || set(have).is_some()) && spelt(have) == spelt(want))
         || (is_mac(have) && have.eq_ignore_ascii_case(want))
 }
 
@@ -409,7 +409,7 @@ fn is_mac(value: &str) -> bool {
 }
 
 /// One spelling for all values of a key by which libvirt means the same thing: numbers in any notation,
-/// and MAC addresses in any case.
+/// sets of them (`0-3`, `0,1,2,3`), and MAC addresses in any case.
 fn spelt(value: &str) -> Cow<'_, str> {
     if is_mac(value) {
         return Cow::Owned(value.to_ascii_lowercase());
@@ -424,8 +424,16 @@ fn spelt(value: &str) -> Cow<'_, str> {
     };
     match number {
         Some(number) => Cow::Owned(number.to_string()),
-        None => Cow::Borrowed(value),
+        None => set(value).map_or(Cow::Borrowed(value), Cow::Owned),
     }
+}
+
+/// One spelling for a set of CPUs or nodes with more than one number in it.
+fn set(value: &str) -> Option<String> {
+    if !value.starts_with(|first: char| first.is_ascii_digit()) || !value.contains(['-', ',']) {
+        return None;
+    }
+    Some(idset::format(&idset::parse(value)?))
 }
 
 fn in_patch<'p>(wanted: &'p Element, key: Key) -> Option<Cow<'p, str>> {

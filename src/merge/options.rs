@@ -3,6 +3,8 @@
 //! Most values are lists `first,key=value,…` in which a literal comma is doubled; devices may be
 //! JSON objects as well. A merge sets the keys a patch names and leaves the others alone.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 /// Which option of a command line a patch's option speaks of.
@@ -237,7 +239,7 @@ pub fn merged(option: &str, have: &str, want: &str) -> Result<String, String> {
                     for token in &wanted {
                         match is_repeated(option, token, &wanted) {
                             true => list.add(token),
-                            false => list.set(token),
+                            false => list.set(token, key_of(option)),
                         }
                     }
                     list.to_string()
@@ -247,6 +249,15 @@ pub fn merged(option: &str, have: &str, want: &str) -> Result<String, String> {
         "global" => merged_global(have, want),
         _ => want.to_owned(),
     })
+}
+
+/// How the keys of an option are compared: features of a CPU have several spellings (`sse4.1`, `sse4_1`,
+/// `hv_vendor_id`), which QEMU makes one of (`feat2prop`, and aliases of properties).
+fn key_of(option: &str) -> fn(&str) -> Cow<'_, str> {
+    match option {
+        "cpu" => |key| Cow::Owned(key.replace(['_', '.'], "-")),
+        _ => |key| Cow::Borrowed(key),
+    }
 }
 
 /// Whether a key of an option may stand there several times, each time for one more thing: forwarded
@@ -270,7 +281,7 @@ fn merged_global(have: &str, want: &str) -> String {
     };
     let mut list = List::parse(have);
     if list.get("driver").is_some() && list.get("property").is_some() {
-        list.set(&Token::pair("value", &value));
+        list.set(&Token::pair("value", &value), key_of("global"));
         return list.to_string();
     }
     match have.split_once('=') {
@@ -523,8 +534,9 @@ impl List {
         self.tokens.insert(at, wanted.clone());
     }
 
-    /// Sets one key, wherever and however often it stands there; appends it otherwise.
-    fn set(&mut self, wanted: &Token) {
+    /// Sets one key, wherever and however often it stands there; appends it otherwise. `key` is how a
+    /// key is compared.
+    fn set(&mut self, wanted: &Token, key: fn(&str) -> Cow<'_, str>) {
         // `driver=usb-kbd` says what a leading `usb-kbd` says.
         let long = ["driver", "qom-type", "type", "backend"];
         let mut found = wanted.key.is_empty()
@@ -532,11 +544,8 @@ impl List {
             && long
                 .iter()
                 .any(|key| self.get(key).as_ref() == Some(&wanted.value));
-        for token in self
-            .tokens
-            .iter_mut()
-            .filter(|token| token.key == wanted.key)
-        {
+        let means = |token: &&mut Token| key(&token.key) == key(&wanted.key);
+        for token in self.tokens.iter_mut().filter(means) {
             found = true;
             if !same(&token.value, &wanted.value) {
                 *token = wanted.clone();

@@ -568,6 +568,12 @@ fn qemu_arguments_are_merged_as_option_groups() {
             &["-cpu", "host,topoext=yes", "-global", "x.y=no"],
         ),
         (&["-cpu", "a", "-cpu", "b"], &["-cpu", "c"], &["-cpu", "c"]),
+        // QEMU has several spellings of one feature.
+        (
+            &["-cpu", "host,hv-vendor-id=a,+sse4_1,-sse4.2"],
+            &["-cpu", "host,hv_vendor_id=b,+sse4.1,+sse4_2"],
+            &["-cpu", "host,hv_vendor_id=b,+sse4_1,+sse4_2"],
+        ),
         // Keys that stand several times, each for one more thing.
         (
             &["-smbios", "type=11,value=a"],

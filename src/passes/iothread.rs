@@ -36,8 +36,9 @@
 use roxmltree::Node;
 
 use super::elements::{element, with};
-use super::{Context, Ensure, Needs, Outcome, Pass, guest, idset};
+use super::{Context, Ensure, Needs, Outcome, Pass, guest};
 use crate::document::{Document, child, children};
+use crate::idset;
 use crate::merge::{Op, Patch};
 use crate::text;
 

@@ -22,7 +22,6 @@ mod firmware;
 mod gpu;
 pub mod guest;
 mod hotplug;
-mod idset;
 mod iothread;
 mod lifecycle;
 mod machine;

@@ -35,9 +35,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::elements::element;
-use super::{Context, Ensure, Needs, Outcome, Pass, guest, idset};
+use super::{Context, Ensure, Needs, Outcome, Pass, guest};
 use crate::document::{Document, children};
 use crate::host::Cpu;
+use crate::idset;
 use crate::merge::{Op, Patch};
 use crate::text;
 

@@ -33,9 +33,10 @@ use roxmltree::Node;
 
 use super::elements::element;
 use super::settings::{Setting, one_of};
-use super::{Context, Ensure, Needs, Outcome, Pass, fake_core_count, guest, idset};
+use super::{Context, Ensure, Needs, Outcome, Pass, fake_core_count, guest};
 use crate::document::{Document, child, children};
 use crate::host::Cpu;
+use crate::idset;
 use crate::merge::{Op, Patch};
 use crate::text;
 

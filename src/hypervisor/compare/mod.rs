@@ -16,7 +16,7 @@ use std::fmt;
 use roxmltree::Node;
 
 use crate::document::{Document, DocumentError, qemu, text_of};
-use crate::hypervisor::numbers::cpu_set;
+use crate::idset;
 
 /// Something that stood in our XML and not in what libvirt stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -299,7 +299,11 @@ fn compare_split<'a>(
     list: &str,
     losses: &mut Vec<Loss<'a>>,
 ) {
-    let members = |node: Node<'a, 'a>| node.attribute(list).and_then(cpu_set).unwrap_or_default();
+    let members = |node: Node<'a, 'a>| {
+        node.attribute(list)
+            .and_then(idset::parse)
+            .unwrap_or_default()
+    };
     let alike = |our: Node<'a, 'a>, other: Node<'a, 'a>| {
         let mut others = our
             .attributes()

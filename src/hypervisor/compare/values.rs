@@ -4,7 +4,8 @@
 use roxmltree::Node;
 
 use crate::document::text_of;
-use crate::hypervisor::numbers::{cpu_set, unit_bytes};
+use crate::hypervisor::numbers::unit_bytes;
+use crate::idset;
 
 /// Whether an attribute still says what it said.
 pub(super) fn same_attribute(ours: Node<'_, '_>, name: &str, value: &str, there: &str) -> bool {
@@ -12,7 +13,7 @@ pub(super) fn same_attribute(ours: Node<'_, '_>, name: &str, value: &str, there:
     if matches!(name, "cpuset" | "cpus" | "nodeset" | "vcpus" | "iothreads") {
         // vcpus that no NUMA cell mentions join the first one.
         let grows = element == "cell";
-        if let (Some(value), Some(there)) = (cpu_set(value), cpu_set(there)) {
+        if let (Some(value), Some(there)) = (idset::parse(value), idset::parse(there)) {
             return value == there || (grows && value.is_subset(&there));
         }
     }
@@ -27,7 +28,7 @@ pub(super) fn same_text(ours: Node<'_, '_>, stored: Node<'_, '_>, text: &str, th
     if text == there || same_scalar(text, there) {
         return true;
     }
-    if let (Some(text), Some(there)) = (cpu_set(text), cpu_set(there))
+    if let (Some(text), Some(there)) = (idset::parse(text), idset::parse(there))
         && ours.tag_name().name() == "nodemask"
     {
         return text == there;

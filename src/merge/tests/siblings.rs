@@ -480,3 +480,18 @@ fn a_patch_does_not_say_two_things_of_one() {
         "<domain>\n  <cpu mode='maximum' check='none'/>\n</domain>",
     );
 }
+
+#[test]
+fn a_set_of_cpus_is_the_same_in_any_spelling() {
+    let domain = |sched: &str| format!("<domain><cputune>{sched}</cputune></domain>");
+    check(
+        &domain("<vcpusched vcpus='0,1' scheduler='rr' priority='1'/>"),
+        &domain("<vcpusched vcpus='0-1' priority='2'/>"),
+        &domain("<vcpusched vcpus='0,1' scheduler='rr' priority='2'/>"),
+    );
+    check(
+        &domain("<vcpusched vcpus='0-3,^2' scheduler='rr'/>"),
+        &domain("<vcpusched xmlns:patch='urn:virt-patch:1' patch:op='remove' vcpus='0,1,3'/>"),
+        "<domain><cputune></cputune></domain>",
+    );
+}
