@@ -357,26 +357,68 @@ fn run_patch(
         .next()
         .map(|line| line.trim_end_matches('.').to_owned());
     let merged = merge::merged_wanted(document, &patch, &wanted)?;
+    if let Some(after) = merged.text.as_deref() {
+        settles(&patch, context, after)?;
+    }
+    let absent = merged.absent.iter();
+    let notes = absent.map(|what| format!("there is no {what} to update"));
+    let notes: Vec<String> = notes.collect();
     if let Some(reason) = merged
+        .text
         .as_deref()
         .and_then(|after| contradiction(document, after))
     {
         return Ok(report(Verdict::Blocked, reason));
     }
-    Ok(match merged {
-        None => report(
-            Verdict::Satisfied,
-            "the definition says all of it".to_owned(),
-        ),
+    Ok(match merged.text {
+        None => StepReport {
+            notes,
+            ..report(
+                Verdict::Satisfied,
+                "the definition says all of it".to_owned(),
+            )
+        },
         Some(after) => StepReport {
             warnings: identity_changes(document, &after),
             after: Some(after),
+            notes,
             ..report(
                 Verdict::Changed,
                 reason.unwrap_or_else(|| "as the patch says".to_owned()),
             )
         },
     })
+}
+
+/// Refuses a patch that asks what it changes itself, so that a second run would change more.
+fn settles(patch: &Patch, context: &Context<'_>, after: &str) -> Result<(), MergeError> {
+    let Ok(after) = Document::parse(after) else {
+        return Ok(());
+    };
+    let facts = facts::facts(&after, context);
+    let mut asked = facts
+        .iter()
+        .filter(|(name, fact)| patch.facts.get(*name) != Some(*fact) && patch.mentions(name));
+    let Some((name, _)) = asked.next() else {
+        return Ok(());
+    };
+    let again = Patch {
+        facts: facts.clone(),
+        ..patch.clone()
+    };
+    let wanted = again.resolve_for(&after)?;
+    if merge::merged_wanted(&after, &again, &wanted)?
+        .text
+        .is_none()
+    {
+        return Ok(());
+    }
+    let offset = patch.text.find(name.as_str()).unwrap_or_default();
+    let message =
+        format!("the patch asks for {name} and changes it, so a second run would change more");
+    Err(MergeError::in_patch(patch, offset, message).helped(
+        "make two patches of it: the first changes this, the second asks for it".to_owned(),
+    ))
 }
 
 /// What the patch makes contradict each other, which was no contradiction before.

@@ -208,6 +208,10 @@ fn a_patch_that_does_not_fit_stops_the_run_with_both_places() {
             "<domain xmlns:patch='urn:virt-patch:1'>\n  <devices><tpm patch:op='remove!'/></devices>\n</domain>\n",
         ),
         ("text.xml", "<os>text</os>\n"),
+        (
+            "circle.xml",
+            "<domain type='kvm'>\n  <cpu mode='maximum' patch:when=\"guest.type == 'kvm'\"/>\n</domain>\n",
+        ),
         ("odd.xml", "<vcpu>1</vcpu>\n<feature name='x'/>\n"),
         ("torn.xml", "<domain>\n  <vcpu>1\n</domain>\n"),
         (
@@ -227,6 +231,10 @@ fn a_patch_that_does_not_fit_stops_the_run_with_both_places() {
         (
             "text.xml",
             "error: cannot merge a patch into 'vm.xml'\ncaused by: the patch has text for <os>, which holds <type> (line 5 of the definition as the steps before leave it)\n --> text.xml:1:1\n1 | <os>text</os>\n  | ^\n",
+        ),
+        (
+            "circle.xml",
+            "error: cannot merge a patch into 'vm.xml'\ncaused by: the patch asks for guest.type and changes it, so a second run would change more\n --> circle.xml:2:35\n2 |   <cpu mode='maximum' patch:when=\"guest.type == 'kvm'\"/>\n  |                                   ^\nhelp: make two patches of it: the first changes this, the second asks for it\n",
         ),
         (
             "odd.xml",

@@ -278,6 +278,7 @@ fn word(op: Op) -> Option<&'static str> {
         Op::Remove => Some("remove"),
         Op::RemoveExisting => Some("remove!"),
         Op::Append => Some("append"),
+        Op::Update => Some("update"),
         Op::Keep => Some("keep"),
     }
 }

@@ -91,10 +91,16 @@ impl DocumentError {
             return error;
         }
         match error {
-            E::UnknownNamespace(prefix, _) if prefix == "qemu" => helped(
-                "the prefix 'qemu' is not declared; libvirt drops such a block without a word",
-                &format!("write <domain … xmlns:qemu='{}'>", qemu::NAMESPACE),
-            ),
+            E::UnknownNamespace(prefix, _)
+                if prefix == "qemu" || text.contains(&format!("<{prefix}:commandline")) =>
+            {
+                helped(
+                    &format!(
+                        "the prefix '{prefix}' is not declared; libvirt drops such a block without a word"
+                    ),
+                    &format!("write <domain … xmlns:{prefix}='{}'>", qemu::NAMESPACE),
+                )
+            }
             E::UnknownNamespace(prefix, _) => helped(
                 &format!("the prefix '{prefix}' is not declared"),
                 &format!("add xmlns:{prefix}='…' to the element or to <domain>"),

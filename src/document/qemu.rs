@@ -192,6 +192,15 @@ pub fn problems(document: &Document<'_>) -> Vec<Problem> {
                 ),
             );
         }
+        if let Some(arg) = group.value_arg.filter(|_| has_blank_name(&group)) {
+            report(
+                arg,
+                format!(
+                    "a blank behind a comma: QEMU takes it for a part of the next name in the value of -{}, and does not start; take it out",
+                    name_of(group.option)
+                ),
+            );
+        }
         if group.lacks_value() {
             report(
                 group.option_arg,
@@ -233,6 +242,37 @@ fn holds_an_option(group: &Group<'_, '_>) -> bool {
     };
     !matches!(group.option, "append" | "fw_cfg" | "smbios")
         && group.value().split_whitespace().skip(1).any(is_option)
+}
+
+/// Whether a name in a list `first,key=value,…` begins with a blank. In a literal a comma is doubled.
+fn has_blank_name(group: &Group<'_, '_>) -> bool {
+    let is_list = matches!(
+        group.option,
+        "cpu"
+            | "machine"
+            | "M"
+            | "device"
+            | "smbios"
+            | "smp"
+            | "accel"
+            | "rtc"
+            | "object"
+            | "netdev"
+            | "drive"
+            | "blockdev"
+            | "chardev"
+            | "fsdev"
+            | "audiodev"
+            | "tpmdev"
+    );
+    let value = group.value();
+    is_list
+        && !value.trim_start().starts_with('{')
+        && value
+            .replace(",,", "")
+            .split(',')
+            .skip(1)
+            .any(|part| part.starts_with(char::is_whitespace))
 }
 
 fn lost_block(node: Node<'_, '_>, below_root: bool, report: &mut impl FnMut(Node<'_, '_>, String)) {
@@ -348,7 +388,17 @@ mod tests {
                     "4: the option '-cpu' lacks its value, and QEMU does not start: write one more <qemu:arg>, or take this one out",
                 ),
             ),
+            (
+                args("<qemu:arg value='-cpu'/>\n<qemu:arg value='host, +avx'/>"),
+                Some(
+                    "4: a blank behind a comma: QEMU takes it for a part of the next name in the value of -cpu, and does not start; take it out",
+                ),
+            ),
             // Texts for the guest, and names with spaces.
+            (
+                args("<qemu:arg value='-smbios'/><qemu:arg value='type=1,manufacturer=A,, B'/>"),
+                None,
+            ),
             (
                 args("<qemu:arg value='-append'/><qemu:arg value='init=/bin/sh -x'/>"),
                 None,

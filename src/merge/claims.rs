@@ -107,7 +107,7 @@ impl<'m> Claims<'m> {
 /// Whether a patch's element speaks of one in the document that stays.
 pub(super) fn stays(wanted: &Element) -> bool {
     match wanted.op {
-        Op::Merge | Op::Replace | Op::Keep => true,
+        Op::Merge | Op::Replace | Op::Keep | Op::Update => true,
         Op::Default => wanted.at.is_some(),
         Op::Remove | Op::RemoveExisting | Op::Append => false,
     }

@@ -51,7 +51,7 @@ pub enum MergeError {
 }
 
 impl MergeError {
-    pub(super) fn in_patch(patch: &Patch, offset: usize, message: String) -> MergeError {
+    pub(crate) fn in_patch(patch: &Patch, offset: usize, message: String) -> MergeError {
         MergeError::Unfit {
             message,
             help: None,
@@ -92,7 +92,7 @@ impl MergeError {
     }
 
     /// With the next step.
-    pub(super) fn helped(self, next: String) -> MergeError {
+    pub(crate) fn helped(self, next: String) -> MergeError {
         self.helped_by(Some(next))
     }
 

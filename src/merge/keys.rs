@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use roxmltree::{Node, NodeId};
 
 use super::patch::Element;
-use crate::{document, idset};
+use crate::{document, idset, text};
 
 /// A part of an identity: an attribute (`@dev`), or an attribute of a child (`target@dev`).
 type Key = &'static str;
@@ -130,7 +130,7 @@ const IDENTITIES: &[Identity] = &[
     by("domain", "sysinfo", &["@type"]),
     by("*", "entry", &["@name"]),
     by("graphics", "listen", &["@type"]),
-    by("commandline", "env", &["@name"]),
+    unique("commandline", "env", &["@name"]),
     by("capabilities", "add", &["@capability"]),
     by("capabilities", "del", &["@capability"]),
     by("override", "device", &["@alias"]),
@@ -205,9 +205,18 @@ impl<'a, 't> Children<'a, 't> {
         let identity = identity(self.parent.tag_name().name(), &wanted.name);
         let tie = identity.map_or(&[] as &[Key], |identity| identity.tie);
         let mut free = self.of_identity(wanted);
-        free.retain(|node| !taken.contains(&node.id()) && agree(*node, wanted, tie));
+        free.retain(|node| !taken.contains(&node.id()));
+        let mut unlike = Vec::new();
+        if !tie.is_empty() {
+            (free, unlike) = free.into_iter().partition(|node| agree(*node, wanted, tie));
+        }
         match free.as_slice() {
-            [] => Match::None,
+            [] => match unlike.as_slice() {
+                [first, second, ..] if !is_companion(wanted, *first) => {
+                    Match::Ambiguous(*first, *second)
+                }
+                _ => Match::None,
+            },
             [one] => Match::One(*one),
             [first, ..] if alike || identity.is_some_and(|identity| identity.many) => {
                 Match::One(*first)
@@ -369,11 +378,73 @@ pub fn is_own_key(parent: &str, name: &str, attribute: &str) -> bool {
     })
 }
 
-/// The keys that would tell elements of this name apart, for messages.
+/// The keys that tell elements of this name apart, readable.
 pub fn names_of_keys(parent: &str, name: &str) -> Vec<String> {
     identity(parent, name)
         .map(|identity| identity.keys.iter().map(|key| readable(key)).collect())
         .unwrap_or_default()
+}
+
+/// What to write for one of two elements that a patch's element could mean, as a clause.
+pub fn how_to_choose(wanted: &Element, first: Node<'_, '_>, second: Node<'_, '_>) -> String {
+    let parent = first.parent_element();
+    let parent = parent.map_or("", |parent| parent.tag_name().name());
+    let identity = identity(parent, &wanted.name);
+    let keys = || {
+        let all = identity.map(|identity| identity.keys.iter().chain(identity.tie));
+        all.into_iter().flatten().copied()
+    };
+    let differ = |key: &Key| in_document(first, key) != in_document(second, key);
+    let (said, unsaid): (Vec<Key>, Vec<Key>) = keys()
+        .filter(differ)
+        .partition(|key| in_patch(wanted, key).is_some());
+    let names = |keys: &[Key]| {
+        let names: Vec<String> = keys.iter().map(|key| readable(key)).collect();
+        text::list_or(&names)
+    };
+    if !unsaid.is_empty() {
+        format!("say which with {}", names(&unsaid))
+    } else if !said.is_empty() {
+        format!(
+            "neither has the {} of the patch; take out what is to go with patch:op='remove'",
+            names(&said)
+        )
+    } else if keys().any(|key| key == "alias@name") {
+        "nothing tells them apart; give the one that is meant an <alias name='ua-…'/> first"
+            .to_owned()
+    } else {
+        "the definition should have one".to_owned()
+    }
+}
+
+/// The element with what tells it apart: `<disk> with <target dev='vda'>`.
+pub fn described(parent: Node<'_, '_>, wanted: &Element) -> String {
+    let identity = identity(parent.tag_name().name(), &wanted.name);
+    let keys = identity.map_or(&[] as &[Key], |identity| identity.keys);
+    let said: Vec<String> = keys
+        .iter()
+        .filter_map(|key| {
+            let value = in_patch(wanted, key)?;
+            Some(match split(key) {
+                ("", Some(attribute)) => format!("{attribute}='{value}'"),
+                (path, Some(attribute)) => format!("<{path} {attribute}='{value}'>"),
+                (path, None) => format!("<{path}>{value}"),
+            })
+        })
+        .collect();
+    match said.as_slice() {
+        [] => format!("<{}>", wanted.name),
+        said => format!("<{}> with {}", wanted.name, text::list(said)),
+    }
+}
+
+/// Whether one more USB controller stands for a part of the one that is there: the four of an ich9
+/// share one index.
+fn is_companion(wanted: &Element, there: Node<'_, '_>) -> bool {
+    let is_ich9 = |model: &str| model.starts_with("ich9-");
+    wanted.name == "controller"
+        && in_patch(wanted, "@model").is_some_and(|model| is_ich9(&model))
+        && there.attribute("model").is_some_and(is_ich9)
 }
 
 fn identity(parent: &str, name: &str) -> Option<&'static Identity> {

@@ -43,7 +43,7 @@ use keys::{Children, Match};
 /// # Errors
 /// A patch that cannot be read, or that does not fit the document: nothing is half done.
 pub fn merge(document: &Document<'_>, patch: &Patch) -> Result<Vec<Edit>, MergeError> {
-    merge_wanted(document, patch, &patch.resolve()?)
+    Ok(merge_wanted(document, patch, &patch.resolve()?)?.0)
 }
 
 /// As [`merge`], and the text with the edits applied; `None` when there are none.
@@ -51,7 +51,16 @@ pub fn merge(document: &Document<'_>, patch: &Patch) -> Result<Vec<Edit>, MergeE
 /// # Errors
 /// As [`merge`].
 pub fn merged(document: &Document<'_>, patch: &Patch) -> Result<Option<String>, MergeError> {
-    merged_wanted(document, patch, &patch.resolve()?)
+    Ok(merged_wanted(document, patch, &patch.resolve()?)?.text)
+}
+
+/// What a merge makes of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merged {
+    /// The text with the edits applied; `None` when there are none.
+    pub text: Option<String>,
+    /// What the patch updates and the document does not have: `<disk> with <target dev='vda'>`.
+    pub absent: Vec<String>,
 }
 
 /// As [`merged`], with what [`Patch::resolve`] made of the patch.
@@ -62,18 +71,16 @@ pub fn merged_wanted(
     document: &Document<'_>,
     patch: &Patch,
     wanted: &Wanted,
-) -> Result<Option<String>, MergeError> {
-    let edits = merge_wanted(document, patch, wanted)?;
-    if edits.is_empty() {
-        return Ok(None);
-    }
-    document
-        .splice(edits)
-        .map(Some)
-        .map_err(|source| MergeError::Overlap {
-            patch: patch.name.clone(),
-            source,
-        })
+) -> Result<Merged, MergeError> {
+    let (edits, absent) = merge_wanted(document, patch, wanted)?;
+    let text = match edits.is_empty() {
+        true => None,
+        false => Some(document.splice(edits).map_err(|source| {
+            let patch = patch.name.clone();
+            MergeError::Overlap { patch, source }
+        })?),
+    };
+    Ok(Merged { text, absent })
 }
 
 /// Whether an element of a document says all that an element of a patch says.
@@ -85,12 +92,13 @@ fn merge_wanted(
     document: &Document<'_>,
     patch: &Patch,
     wanted: &Wanted,
-) -> Result<Vec<Edit>, MergeError> {
+) -> Result<(Vec<Edit>, Vec<String>), MergeError> {
     let mut merger = Merger {
         document,
         text: document.text(),
         patch,
         edits: Vec::new(),
+        absent: Vec::new(),
         qemu_prefix: None,
     };
     match wanted.root.op {
@@ -101,7 +109,7 @@ fn merge_wanted(
     merger.single_elements()?;
     merger.declare_qemu();
     settle(merger.text, &mut merger.edits);
-    Ok(merger.edits)
+    Ok((merger.edits, merger.absent))
 }
 
 struct Merger<'m> {
@@ -109,6 +117,8 @@ struct Merger<'m> {
     text: &'m str,
     patch: &'m Patch,
     edits: Vec<Edit>,
+    /// What was to be updated and is not there, readable.
+    absent: Vec<String>,
     /// The prefix to declare on the root for new `qemu:` elements.
     qemu_prefix: Option<String>,
 }
@@ -274,15 +284,18 @@ impl<'m> Merger<'m> {
                 }
                 return Ok(());
             }
-            Op::Merge | Op::Default | Op::Replace => {}
+            Op::Merge | Op::Default | Op::Replace | Op::Update => {}
         }
         match claim {
+            Match::None if wanted.op == Op::Update => {
+                self.absent.push(keys::described(children.parent(), wanted));
+            }
             Match::None => return self.there_or_new(children, wanted, None, siblings, new),
             Match::Ambiguous(first, second) => return Err(self.ambiguous(wanted, first, second)),
             Match::One(node) => {
                 siblings.there(wanted, node);
                 match wanted.op {
-                    Op::Merge => self.element(node, wanted)?,
+                    Op::Merge | Op::Update => self.element(node, wanted)?,
                     Op::Replace if !element_matches(node, wanted, true) => {
                         let text = self.render_in_place(node, wanted);
                         self.edits.push(Edit::replace(node.range(), text));
@@ -593,15 +606,7 @@ impl<'m> Merger<'m> {
     }
 
     fn ambiguous(&self, wanted: &Element, first: Node<'_, '_>, second: Node<'_, '_>) -> MergeError {
-        let parent = first
-            .parent_element()
-            .map_or("", |parent| parent.tag_name().name());
-        let keys = keys::names_of_keys(parent, &wanted.name);
-        let how = if keys.is_empty() {
-            "the definition should have one".to_owned()
-        } else {
-            format!("say which with {}", keys.join(" or "))
-        };
+        let how = keys::how_to_choose(wanted, first, second);
         let lines: Vec<String> = [first, second]
             .iter()
             .map(|node| self.document.position(node.range().start).line.to_string())

@@ -255,8 +255,8 @@ pub fn merged(option: &str, have: &str, want: &str) -> Result<String, String> {
 /// `hv_vendor_id`), which QEMU makes one of (`feat2prop`, and aliases of properties).
 fn key_of(option: &str) -> fn(&str) -> Cow<'_, str> {
     match option {
-        "cpu" => |key| Cow::Owned(key.replace(['_', '.'], "-")),
-        _ => |key| Cow::Borrowed(key),
+        "cpu" => |key| Cow::Owned(key.trim().replace(['_', '.'], "-")),
+        _ => |key| Cow::Borrowed(key.trim()),
     }
 }
 
@@ -411,7 +411,38 @@ fn json(value: &str) -> Option<serde_json::Map<String, Value>> {
     if !value.trim_start().starts_with('{') {
         return None;
     }
-    serde_json::from_str(value).ok()
+    serde_json::from_str(value)
+        .or_else(|_| serde_json::from_str(&double_quoted(value)))
+        .ok()
+}
+
+/// JSON with texts in single quotes, which QEMU takes as well, with double ones.
+fn double_quoted(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    let mut inside = None;
+    let mut rest = value.chars();
+    while let Some(c) = rest.next() {
+        match (inside, c) {
+            (None, '\'' | '"') => {
+                inside = Some(c);
+                out.push('"');
+            }
+            (Some(quote), _) if c == quote => {
+                inside = None;
+                out.push('"');
+            }
+            (Some('\''), '"') => out.push_str("\\\""),
+            (Some(_), '\\') => match rest.next() {
+                Some('\'') => out.push('\''),
+                next => {
+                    out.push('\\');
+                    out.extend(next);
+                }
+            },
+            _ => out.push(c),
+        }
+    }
+    out
 }
 
 fn text_of(object: &serde_json::Map<String, Value>, key: &str) -> Option<String> {
@@ -547,7 +578,8 @@ impl List {
         let means = |token: &&mut Token| key(&token.key) == key(&wanted.key);
         for token in self.tokens.iter_mut().filter(means) {
             found = true;
-            if !same(&token.value, &wanted.value) {
+            // QEMU takes a blank for a part of the name, and refuses it.
+            if !same(&token.value, &wanted.value) || token.key.trim() != token.key {
                 *token = wanted.clone();
             }
         }

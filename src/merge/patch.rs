@@ -219,6 +219,8 @@ pub enum Op {
     RemoveExisting,
     /// One more, unless one says all of this already.
     Append,
+    /// As `Merge` where there is such an element; nothing where there is none.
+    Update,
     /// It stays as it is where it is there, and is not missed: what is to stay beside one that goes.
     Keep,
 }
@@ -269,9 +271,18 @@ impl Op {
             "remove" => Op::Remove,
             "remove!" => Op::RemoveExisting,
             "append" => Op::Append,
+            "update" => Op::Update,
             "keep" => Op::Keep,
             _ => return None,
         })
+    }
+
+    /// Whether it never makes an element that is not there.
+    fn makes_none(self) -> bool {
+        matches!(
+            self,
+            Op::Remove | Op::RemoveExisting | Op::Keep | Op::Update
+        )
     }
 }
 
@@ -313,16 +324,14 @@ impl Element {
 
     /// The children it has when it is written: all but those that are to go.
     pub(super) fn written_children(&self) -> impl Iterator<Item = &Element> {
-        self.children
-            .iter()
-            .filter(|child| !matches!(child.op, Op::Remove | Op::RemoveExisting | Op::Keep))
+        self.children.iter().filter(|child| !child.op.makes_none())
     }
 
     /// The first element in it, or itself, of which there has to be one to remove.
     pub(super) fn first_to_exist(&self) -> Option<&Element> {
         match self.op {
             Op::RemoveExisting => Some(self),
-            Op::Remove => None,
+            Op::Remove | Op::Update => None,
             _ => self.children.iter().find_map(Element::first_to_exist),
         }
     }
@@ -331,7 +340,7 @@ impl Element {
     /// from others is no more than a part of the way.
     pub(super) fn only_removes(&self, parent: &str) -> bool {
         match self.op {
-            Op::Remove | Op::RemoveExisting | Op::Keep => true,
+            op if op.makes_none() => true,
             Op::Merge => {
                 let is_unset = |attribute: &&Attribute| attribute.value.is_none();
                 let names_it = |attribute: &Attribute| {
@@ -348,7 +357,7 @@ impl Element {
                 let mut children = self.children.iter();
                 takes && says_nothing && children.all(|child| child.only_removes(&self.name))
             }
-            Op::Default | Op::Replace | Op::Append => false,
+            _ => false,
         }
     }
 

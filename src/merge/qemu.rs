@@ -78,7 +78,7 @@ impl<'m> Merger<'m> {
                 None if env.op == Op::RemoveExisting => {
                     return Err(self.nothing_to_remove(env, block.unwrap_or(root)));
                 }
-                None if env.op == Op::Remove => {}
+                None if matches!(env.op, Op::Remove | Op::Update) => {}
                 None => new.push(What::Element(env).into()),
             }
         }
@@ -165,6 +165,7 @@ impl<'m> Merger<'m> {
                     append();
                 }
             }
+            (Op::Update, []) => {}
             (_, []) => append(),
             (Op::Default, _) => {}
             // QEMU obeys the last of several, so that is the one to be right.
@@ -226,7 +227,7 @@ fn claimed<'p, 'w, 'h, 'm>(
     wanted: &'p [Wanted<'w>],
     have: &'h [Group<'m, 'm>],
 ) -> Vec<(&'p Wanted<'w>, Vec<&'h Group<'m, 'm>>)> {
-    let stays = |one: &Wanted<'_>| matches!(one.op, Op::Merge | Op::Default);
+    let stays = |one: &Wanted<'_>| matches!(one.op, Op::Merge | Op::Default | Op::Update);
     // Of what there can be one of, the last counts in the patch as it does in QEMU.
     let is_overruled = |index: usize, one: &Wanted<'_>| {
         let mut later = wanted.iter().skip(index + 1);

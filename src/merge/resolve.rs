@@ -443,7 +443,7 @@ impl Resolver<'_> {
             "op" => {
                 element.op = Op::named(value).ok_or_else(|| {
                     let message = format!(
-                        "patch:op='{value}' is unknown; there are merge, default, replace, remove, remove!, append and keep"
+                        "patch:op='{value}' is unknown; there are merge, default, update, replace, remove, remove!, append and keep"
                     );
                     self.error(element.offset, message)
                 })?;
@@ -596,6 +596,7 @@ impl Resolver<'_> {
                 rest = after;
                 continue;
             }
+            let rest_of_patch = self.patch.text.get(offset..).unwrap_or_default();
             let Some((name, after)) = after
                 .strip_prefix('{')
                 .and_then(|rest| rest.split_once('}'))
@@ -609,7 +610,11 @@ impl Resolver<'_> {
                 Some(Some(value)) => out.push_str(value),
                 Some(None) if out.is_empty() && after.is_empty() => return Ok(None),
                 Some(None) => {}
-                None => out.push_str(&self.value(name, offset)?),
+                None => {
+                    let placeholder = format!("${{{name}}}");
+                    let place = rest_of_patch.find(&placeholder).unwrap_or_default();
+                    out.push_str(&self.value(name, offset + place)?);
+                }
             }
             rest = after;
         }
@@ -708,8 +713,12 @@ impl Resolver<'_> {
 }
 
 impl Resolver<'_> {
-    /// Refuses two elements with one key: which of them counts nobody could tell.
+    /// Refuses two elements with one key: which of them counts nobody could tell. What is to be exactly so
+    /// may hold any.
     fn contradictions(&self, element: &Element) -> Result<(), MergeError> {
+        if element.op == Op::Replace {
+            return Ok(());
+        }
         if let [child] = element.children.as_slice() {
             return self.contradictions(child);
         }

@@ -240,6 +240,20 @@ fn directives() {
             "<cpu patch:op='replace' mode='m'><feature name='c'/></cpu>",
             "<domain>\n  <cpu mode='m'>\n    <feature name='c'/>\n  </cpu>\n</domain>".to_owned(),
         ),
+        (
+            "<cpu patch:op='update' mode='maximum'><feature name='b' patch:op='update' policy='require'/><feature name='c' patch:op='update' policy='require'/></cpu>",
+            before
+                .replace("custom", "maximum")
+                .replace("<feature name='b'/>", "<feature name='b' policy='require'/>"),
+        ),
+        (
+            "<vcpu patch:op='update'>4</vcpu><cputune><shares patch:op='update'>1</shares></cputune>",
+            before.to_owned(),
+        ),
+        (
+            "<clock><timer name='hpet' present='no'/></clock>",
+            before.replace("</cpu>\n", "</cpu>\n  <clock offset='utc'>\n    <timer name='hpet' present='no'/>\n  </clock>\n"),
+        ),
         ("<cpu patch:op='remove'/>", "<domain>\n</domain>".to_owned()),
         (
             "<cpu><feature patch:op='remove'/></cpu>",
@@ -644,6 +658,12 @@ fn qemu_arguments_are_merged_as_option_groups() {
                 "{\"driver\":\"usb-kbd\",\"id\":\"k\"}",
             ],
         ),
+        // A blank is taken for a part of the name.
+        (
+            &["-device", "isa-applesmc, osk=a"],
+            &["-device", "isa-applesmc,osk=a"],
+            &["-device", "isa-applesmc,osk=a"],
+        ),
         // Globals go by property, in both forms.
         (
             &["-global", "A.b=on"],
@@ -684,6 +704,22 @@ fn qemu_arguments_are_merged_as_option_groups() {
         ),
     ] {
         check(&domain(before), &domain(patch), &domain(after));
+    }
+}
+
+/// QEMU takes JSON in single quotes as well.
+#[test]
+fn json_in_single_quotes_is_json() {
+    let domain = |value: &str| domain(&["-device", &value.replace('\'', "&apos;")]);
+    let old = r"{'driver':'isa-applesmc','osk':'a \'b\' &quot;c&quot;'}";
+    for (patch, after) in [
+        ("isa-applesmc,osk=a 'b' &quot;c&quot;", old),
+        (
+            "isa-applesmc,osk=new",
+            r#"{"driver":"isa-applesmc","osk":"new"}"#,
+        ),
+    ] {
+        check(&domain(old), &domain(patch), &domain(after));
     }
 }
 
@@ -770,6 +806,12 @@ fn directives_on_qemu_arguments() {
             domain(&["-cpu", "a,+b", "-device", "x"]),
         ),
         ("default", &["-cpu", "c"], before.clone()),
+        ("update", &["-m", "1"], before.clone()),
+        (
+            "update",
+            &["-cpu", "c"],
+            domain(&["-usb", "-cpu", "c,+b", "-device", "x"]),
+        ),
         (
             "default",
             &["-m", "1"],

@@ -4,11 +4,15 @@ use roxmltree::Node;
 
 use super::Merger;
 use super::insert::{New, What};
-use super::patch::{Attribute, Element};
+use super::patch::{Attribute, Element, Op};
 use crate::document::{escape_attribute, escape_text, indent_of, qemu::NAMESPACE};
 
 /// The namespace every document binds to the prefix `xml`.
 const XML: &str = "http://www.w3.org/XML/1998/namespace";
+
+/// Parent, element, attribute and value: what libvirt's schema wants of an element that a patch may name
+/// for what it holds only, and what libvirt takes it for without.
+const NEEDED: &[(&str, &str, &str, &str)] = &[("domain", "clock", "offset", "utc")];
 
 /// What new elements have declared so far, innermost last: prefix (empty for the default
 /// namespace) and URI (empty for none).
@@ -83,6 +87,13 @@ impl<'m> Merger<'m> {
                 let name = qualified(&prefix, &attribute.name);
                 let value = escape_attribute(value, quote);
                 attributes.push_str(&format!(" {name}={quote}{value}{quote}"));
+            }
+        }
+        for (parent, child, attribute, default) in NEEDED {
+            let is_it = element.name == *child && scope.tag_name().name() == *parent;
+            let says = element.attribute(attribute).is_some();
+            if is_it && !says && element.namespace.is_none() && element.op == Op::Merge {
+                attributes.push_str(&format!(" {attribute}={quote}{default}{quote}"));
             }
         }
         out.push('<');

@@ -272,7 +272,7 @@ fn directives_that_cannot_be_meant() {
     for (text, message) in [
         (
             "<os patch:op='merg'/>",
-            "1:1 patch:op='merg' is unknown; there are merge, default, replace, remove, remove!, append and keep / -",
+            "1:1 patch:op='merg' is unknown; there are merge, default, update, replace, remove, remove!, append and keep / -",
         ),
         (
             "<os patch:opp='merge'/>",
@@ -360,7 +360,7 @@ fn values_come_from_the_user_the_patch_and_the_facts() {
         ),
         (
             "<title a='${host.cpu.vendor}'/>",
-            "1:8 the host's CPU vendor is unknown, and line 1 of the patch asks for it",
+            "1:11 the host's CPU vendor is unknown, and line 1 of the patch asks for it",
         ),
         (
             "<vcpu placement='auto' patch:unset='cpuset placement'>4</vcpu>",

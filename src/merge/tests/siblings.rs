@@ -217,7 +217,7 @@ fn many_are_found_as_few_are() {
     );
     assert_eq!(
         error,
-        "<vcpupin> could be the one in line 301 or in line 302; say which with vcpu= (line 301 of the definition)"
+        "<vcpupin> could be the one in line 301 or in line 302; the definition should have one (line 301 of the definition)"
     );
 }
 
@@ -493,5 +493,91 @@ fn a_set_of_cpus_is_the_same_in_any_spelling() {
         &domain("<vcpusched vcpus='0-3,^2' scheduler='rr'/>"),
         &domain("<vcpusched xmlns:patch='urn:virt-patch:1' patch:op='remove' vcpus='0,1,3'/>"),
         "<domain><cputune></cputune></domain>",
+    );
+}
+
+/// Two USB controllers with one index and another model are no place for a third; the parts of an ich9
+/// are.
+#[test]
+fn what_differs_from_all_that_it_could_be_is_not_one_more() {
+    let controller = |model: &str| format!("<controller type='usb' index='0' model='{model}'/>");
+    let devices = |models: &[&str]| {
+        let all: String = models.iter().map(|model| controller(model)).collect();
+        format!("<domain><devices>{all}</devices></domain>")
+    };
+    let there = devices(&["ich9-ehci1", "ich9-uhci1"]);
+    assert_eq!(
+        refused(&there, &devices(&["qemu-xhci"])),
+        "<controller> could be the one in line 1 or in line 1; neither has the model= of the patch; take out what is to go with patch:op='remove' (line 1 of the definition)"
+    );
+    check(
+        &there,
+        &devices(&["ich9-uhci2"]),
+        &devices(&["ich9-ehci1", "ich9-uhci1", "ich9-uhci2"]),
+    );
+    check(
+        &devices(&["ich9-ehci1"]),
+        &devices(&["qemu-xhci"]),
+        &devices(&["qemu-xhci"]),
+    );
+}
+
+#[test]
+fn a_message_names_what_would_tell_them_apart() {
+    let devices = |inside: &str| format!("<domain><devices>{inside}</devices></domain>");
+    let usb = |model: &str| format!("<controller type='usb' index='0' model='{model}'/>");
+    let usb = usb("ich9-ehci1") + &usb("ich9-uhci1");
+    for (before, patch, how) in [
+        (
+            usb.as_str(),
+            "<controller type='usb' index='0'><alias name='ua-u'/></controller>",
+            "say which with model=",
+        ),
+        (
+            "<video><model type='qxl'/></video><video><model type='vga'/></video>",
+            "<video><driver iommu='on'/></video>",
+            "say which with <model type=…>",
+        ),
+        (
+            "<interface><alias name='ua-1'/></interface><interface/>",
+            "<interface><model type='virtio'/></interface>",
+            "say which with <alias name=…>",
+        ),
+        (
+            "<interface/><interface/>",
+            "<interface><model type='virtio'/></interface>",
+            "nothing tells them apart; give the one that is meant an <alias name='ua-…'/> first",
+        ),
+        (
+            "<audio id='1'/><audio id='1'/>",
+            "<audio id='1' type='none'/>",
+            "the definition should have one",
+        ),
+    ] {
+        assert_eq!(
+            refused(&devices(before), &devices(patch)),
+            format!(
+                "<{}> could be the one in line 1 or in line 1; {how} (line 1 of the definition)",
+                patch
+                    .trim_start_matches('<')
+                    .split([' ', '>'])
+                    .next()
+                    .unwrap()
+            )
+        );
+    }
+}
+
+#[test]
+fn an_environment_variable_has_one_value() {
+    let env = |name: &str| format!("<qemu:env name='{name}' value='1'/>");
+    let patch = format!(
+        "<qemu:commandline>{}{}</qemu:commandline>",
+        env("A"),
+        env("A")
+    );
+    assert_eq!(
+        refused("<domain/>", &patch),
+        "a second <env> with name='A'; the first stands in line 1 of the patch"
     );
 }
