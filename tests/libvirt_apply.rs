@@ -418,18 +418,25 @@ fn without_room_for_a_backup_nothing_is_redefined(libvirt: &Daemon) {
 }
 
 fn two_at_once_lose_no_change(libvirt: &Daemon) {
-    let user = User::new();
-    libvirt.define(&tiny("twice"));
-    let start = |pass: &str| {
-        user.command(&["apply", "twice", "-p", "macpro7,1", "--pass", pass, "--yes"])
+    let users = [User::new(), User::new()];
+    // One user twice, and two users, whose backups are in two places.
+    for (name, of) in [("twice", [0, 0]), ("twain", [0, 1]), ("again", [1, 0])] {
+        two_at_once(libvirt, name, of.map(|user| &users[user]));
+    }
+}
+
+fn two_at_once(libvirt: &Daemon, name: &str, users: [&User; 2]) {
+    libvirt.define(&tiny(name));
+    let start = |user: &User, pass: &str| {
+        user.command(&["apply", name, "-p", "macpro7,1", "--pass", pass, "--yes"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap()
     };
-    let (one, two) = (start("applesmc"), start("hotplug"));
+    let (one, two) = (start(users[0], "applesmc"), start(users[1], "hotplug"));
     let runs = [one, two].map(|child| Run::of(child.wait_with_output().unwrap()));
-    let now = complete(libvirt, "twice");
+    let now = complete(libvirt, name);
     for (run, mark) in runs.iter().zip(["isa-applesmc", "acpi-pci-hotplug"]) {
         match run.code {
             Some(0) => assert!(

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::backup::{BackupError, Store};
 use crate::document::Document;
 
-use super::{Hypervisor, HypervisorError, Secrets, compare};
+use super::{Hypervisor, HypervisorError, Secrets, compare, host_lock, overtaken};
 
 /// What is to be stored, and what was there when the user saw the diff.
 #[derive(Debug, Clone, Copy)]
@@ -176,6 +176,7 @@ pub fn redefine(change: &Change<'_>, means: &Means<'_>) -> Result<Redefined, Red
     let uri = hypervisor.uri().map_err(RedefineError::Before)?;
     // Two of us must not both find the domain unchanged and then overwrite each other.
     let _lock = means.store.lock()?;
+    let _host = host_lock::of(&uri);
     let mut backup = None;
     let mut closed = Vec::new();
     if let Some(uuid) = change.uuid {
@@ -373,9 +374,12 @@ fn define_and_verify(
         });
     }
     // What someone else made of it meanwhile is not ours to throw away.
-    if hypervisor
-        .definition(&uuid, Secrets::Included)
-        .is_ok_and(|now| now != stored)
+    let is_theirs = change.uuid.is_some()
+        && overtaken::is_someone_elses(change.before, change.after, &stored).unwrap_or(false);
+    if is_theirs
+        || hypervisor
+            .definition(&uuid, Secrets::Included)
+            .is_ok_and(|now| now != stored)
     {
         return Err(Ended::Failed(Box::new(RedefineError::Overtaken {
             problems,

@@ -28,6 +28,8 @@ pub struct Missing {
     pub line: usize,
     /// What is missing, and what stands there instead. Secrets are left out.
     pub what: String,
+    /// All of the element, not only an attribute or its text.
+    pub is_element: bool,
 }
 
 impl fmt::Display for Missing {
@@ -106,6 +108,7 @@ impl<'a> Loss<'a> {
         Missing {
             path,
             line: document.position(self.ours.range().start).line,
+            is_element: matches!(self.what, Lost::Element),
             what,
         }
     }
