@@ -324,6 +324,11 @@ fn no_backup(
     }
     let elsewhere = store.list(None, Some(given))?;
     let help = match elsewhere.last() {
+        Some(backup) if !backup.has_whole_uri() => format!(
+            "there is one of the connection whose URI begins with {}: name that with -c ({})",
+            backup.uri.trim_end_matches('…'),
+            backup.path.display()
+        ),
         Some(backup) => format!(
             "there is one of {}: virt-patch -c {} undo {}",
             backup.uri,
