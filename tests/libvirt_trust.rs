@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         a_name_is_for_new_domains,
         undo_twice_is_redo,
         undo_to_an_older_backup,
+        undo_with_a_damaged_backup,
         undo_of_a_new_name_that_is_gone,
         undo_looks_again_after_the_question,
         an_undefined_domain_at_the_question,
@@ -488,6 +489,42 @@ fn undo_to_an_older_backup(libvirt: &Daemon) {
         .exits(2)
         .says("there is no backup of 'older' of '2002-01-01'")
         .says("there are: 2001-01-01T00:00:00Z, ");
+}
+
+fn undo_with_a_damaged_backup(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("damaged"));
+    let old = libvirt.definition("damaged");
+    for pass in ["topology", "hotplug"] {
+        user.run(&["apply", "damaged", "--pass", pass, "--yes"])
+            .exits(0);
+    }
+    let mut backups = user.backups();
+    let (newest, oldest) = (backups.pop().unwrap(), backups.remove(0));
+    let file = newest.display().to_string();
+    let damaged = |text: &[u8]| {
+        fs::write(&newest, text).unwrap();
+        user.run(&["undo", "damaged", "--yes"])
+            .exits(2)
+            .says(&format!("the backup '{file}' cannot be read\ncaused by: "))
+            .says("'virt-patch undo damaged --to TIME|FILE' puts an older one back; 'virt-patch undo --list damaged' shows them")
+    };
+    damaged(b"<domain>\n  <name>damaged</name>\n  <vcp");
+    damaged(b"\xff\xfe\xfd");
+    let oldest = oldest.display().to_string();
+    user.run(&["undo", "damaged", "--to", &oldest, "--yes"])
+        .exits(0);
+    assert_eq!(libvirt.definition("damaged"), old);
+    // Of a domain that is gone as well.
+    libvirt.virsh(["undefine", "damaged"]);
+    user.run(&["undo", "damaged", "--to", &file, "--yes"])
+        .exits(2)
+        .says(&format!("the backup '{file}' cannot be read"));
+
+    user.run(&["undo", "--list", "nope"])
+        .exits(0)
+        .says("there are no backups of 'nope' in ")
+        .says("'virt-patch undo --list' shows those of others");
 }
 
 fn undo_of_a_new_name_that_is_gone(libvirt: &Daemon) {
