@@ -405,6 +405,15 @@ fn a_template_without_virtualization_on_the_host(libvirt: &Daemon) {
             .definition("newer")
             .contains("/nvram/newer_VARS.fd<")
     );
+    // libvirt takes a name that is the UUID of another domain.
+    let its = uuid("new").trim().to_owned();
+    let mut odd = run.clone();
+    odd[3] = &its;
+    user.run(&odd)
+        .exits(0)
+        .says(&format!("Domain '{its}' defined."));
+    let names = libvirt.virsh(["list", "--all", "--name"]);
+    assert!(names.lines().any(|name| name == its), "{names}");
 }
 
 fn a_name_is_for_new_domains(libvirt: &Daemon) {
