@@ -834,6 +834,14 @@ fn the_command_line_of_files_and_domains(libvirt: &Daemon) {
         of_file.contains("\n+-device isa-applesmc,osk="),
         "{of_file}"
     );
+    // libvirt chooses the driver of a host's device at the start only.
+    let hostdev = "<devices><hostdev mode='subsystem' type='pci' managed='yes'><source>\
+        <address domain='0x0000' bus='0x01' slot='0x00' function='0x0'/></source></hostdev></devices>";
+    libvirt.define(&with("passed-through", hostdev));
+    let run = user.run(&["diff", "passed-through", "--qemu"]).exits(1);
+    assert!(run.stdout.contains(r#"{"driver":"vfio-pci""#), "{run:#?}");
+    let file = user.file("passed-through.xml", &with("passed-through", hostdev));
+    user.run(&["diff", &file, "--qemu"]).exits(1);
     let bad = user.file(
         "bad.xml",
         &with("bad", "<devices><disk type='nosuch'/></devices>"),
