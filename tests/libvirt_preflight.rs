@@ -26,6 +26,8 @@ fn main() -> ExitCode {
         a_wrong_key_is_found,
         a_hotplug_property_that_is_not_there_is_found,
         an_unknown_processor_does_not_start,
+        what_needs_kvm_of_an_iommu_is_no_fault,
+        what_hangs_on_something_left_out_is_no_fault,
         a_missing_nvram_template_is_found,
         the_copy_runs_beside_the_real_machine,
         files_of_the_real_machine_stay_as_they_are,
@@ -136,6 +138,34 @@ fn an_unknown_processor_does_not_start(libvirt: &Daemon) {
         message.contains("unable to find CPU model 'NoSuchProcessor'"),
         "{message}"
     );
+}
+
+fn what_needs_kvm_of_an_iommu_is_no_fault(libvirt: &Daemon) {
+    let definition = "<domain type='kvm'><name>iommu</name><memory>1</memory>\
+        <os><type arch='x86_64' machine='q35'>hvm</type></os><features><acpi/><apic/><ioapic driver='qemu'/></features>\
+        <devices><iommu model='intel'><driver intremap='on' eim='on' caching_mode='on'/></iommu></devices></domain>";
+    let report = try_out(libvirt, definition, true).unwrap();
+    assert!(!report.kvm);
+    let left_out = "the extended interrupt mode of the IOMMU (eim), which needs KVM".to_owned();
+    assert!(report.left_out.contains(&left_out), "{report:?}");
+}
+
+fn what_hangs_on_something_left_out_is_no_fault(libvirt: &Daemon) {
+    let args = "-blockdev driver=null-co,node-name=X1 -device ide-hd,drive=X1 \
+        -object cryptodev-backend-builtin,id=c0 -device virtio-crypto-pci,cryptodev=c0 \
+        -object can-bus,id=cb0 -device kvaser_pci,canbus=cb0";
+    let args: String = args
+        .split_whitespace()
+        .map(|arg| format!("<qemu:arg value='{arg}'/>"))
+        .collect();
+    let definition = format!(
+        "<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>\
+         <name>hanging</name><memory>1</memory><os><type arch='x86_64' machine='q35'>hvm</type></os>\
+         <qemu:commandline>{args}</qemu:commandline></domain>"
+    );
+    let report = try_out(libvirt, &definition, true).unwrap();
+    let left_out = "the QEMU option -device kvaser_pci".to_owned();
+    assert!(report.left_out.contains(&left_out), "{report:?}");
 }
 
 fn a_missing_nvram_template_is_found(libvirt: &Daemon) {

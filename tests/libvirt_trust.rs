@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         a_name_is_for_new_domains,
         undo_twice_is_redo,
         undo_to_an_older_backup,
+        undo_with_a_damaged_backup,
         undo_of_a_new_name_that_is_gone,
         undo_looks_again_after_the_question,
         an_undefined_domain_at_the_question,
@@ -404,6 +405,15 @@ fn a_template_without_virtualization_on_the_host(libvirt: &Daemon) {
             .definition("newer")
             .contains("/nvram/newer_VARS.fd<")
     );
+    // libvirt takes a name that is the UUID of another domain.
+    let its = uuid("new").trim().to_owned();
+    let mut odd = run.clone();
+    odd[3] = &its;
+    user.run(&odd)
+        .exits(0)
+        .says(&format!("Domain '{its}' defined."));
+    let names = libvirt.virsh(["list", "--all", "--name"]);
+    assert!(names.lines().any(|name| name == its), "{names}");
 }
 
 fn a_name_is_for_new_domains(libvirt: &Daemon) {
@@ -488,6 +498,42 @@ fn undo_to_an_older_backup(libvirt: &Daemon) {
         .exits(2)
         .says("there is no backup of 'older' of '2002-01-01'")
         .says("there are: 2001-01-01T00:00:00Z, ");
+}
+
+fn undo_with_a_damaged_backup(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(&tiny("damaged"));
+    let old = libvirt.definition("damaged");
+    for pass in ["topology", "hotplug"] {
+        user.run(&["apply", "damaged", "--pass", pass, "--yes"])
+            .exits(0);
+    }
+    let mut backups = user.backups();
+    let (newest, oldest) = (backups.pop().unwrap(), backups.remove(0));
+    let file = newest.display().to_string();
+    let damaged = |text: &[u8]| {
+        fs::write(&newest, text).unwrap();
+        user.run(&["undo", "damaged", "--yes"])
+            .exits(2)
+            .says(&format!("the backup '{file}' cannot be read\ncaused by: "))
+            .says("'virt-patch undo damaged --to TIME|FILE' puts an older one back; 'virt-patch undo --list damaged' shows them")
+    };
+    damaged(b"<domain>\n  <name>damaged</name>\n  <vcp");
+    damaged(b"\xff\xfe\xfd");
+    let oldest = oldest.display().to_string();
+    user.run(&["undo", "damaged", "--to", &oldest, "--yes"])
+        .exits(0);
+    assert_eq!(libvirt.definition("damaged"), old);
+    // Of a domain that is gone as well.
+    libvirt.virsh(["undefine", "damaged"]);
+    user.run(&["undo", "damaged", "--to", &file, "--yes"])
+        .exits(2)
+        .says(&format!("the backup '{file}' cannot be read"));
+
+    user.run(&["undo", "--list", "nope"])
+        .exits(0)
+        .says("there are no backups of 'nope' in ")
+        .says("'virt-patch undo --list' shows those of others");
 }
 
 fn undo_of_a_new_name_that_is_gone(libvirt: &Daemon) {
@@ -788,6 +834,14 @@ fn the_command_line_of_files_and_domains(libvirt: &Daemon) {
         of_file.contains("\n+-device isa-applesmc,osk="),
         "{of_file}"
     );
+    // libvirt chooses the driver of a host's device at the start only.
+    let hostdev = "<devices><hostdev mode='subsystem' type='pci' managed='yes'><source>\
+        <address domain='0x0000' bus='0x01' slot='0x00' function='0x0'/></source></hostdev></devices>";
+    libvirt.define(&with("passed-through", hostdev));
+    let run = user.run(&["diff", "passed-through", "--qemu"]).exits(1);
+    assert!(run.stdout.contains(r#"{"driver":"vfio-pci""#), "{run:#?}");
+    let file = user.file("passed-through.xml", &with("passed-through", hostdev));
+    user.run(&["diff", &file, "--qemu"]).exits(1);
     let bad = user.file(
         "bad.xml",
         &with("bad", "<devices><disk type='nosuch'/></devices>"),

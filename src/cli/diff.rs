@@ -1,5 +1,7 @@
 //! `virt-patch diff`: what would change.
 
+use std::borrow::Cow;
+
 use anstyle::Style;
 use anyhow::Context as _;
 
@@ -9,7 +11,7 @@ use super::plan::{self, Job};
 use super::show;
 use super::source::Definition;
 use super::{Exit, World};
-use crate::document::{Document, escape_attribute, qemu};
+use crate::document::{Document, Edit, child, escape_attribute, qemu};
 use crate::hypervisor::Mode;
 use crate::pipeline::{Plan, StepReport};
 use crate::report::diff::{DiffOptions, Labels, Marks, annotated, unified};
@@ -134,7 +136,7 @@ fn command_line(
     let connection = world.open(Mode::ReadWrite)?;
     let native = |text: &str, which: &str| -> anyhow::Result<String> {
         let line = connection
-            .to_native(text)
+            .to_native(&with_drivers(text))
             .with_context(|| format!("libvirt makes no command line of {which} definition"))?;
         Ok(one_on_each_line(&line))
     };
@@ -156,6 +158,24 @@ fn command_line(
         .print(&unified(&before, &after, &labels, &options))?;
     show::summary(&definition.name, plan, &mut world.out);
     Ok(super::check::exit(plan))
+}
+
+/// The definition with the driver that libvirt itself chooses for PCI devices of the host when it starts
+/// them: asked for a command line it chooses none, and refuses ("invalid PCI passthrough type 'default'").
+fn with_drivers(text: &str) -> Cow<'_, str> {
+    let as_it_is = Cow::Borrowed(text);
+    let Ok(document) = Document::parse(text) else {
+        // libvirt will say what is wrong with it.
+        return as_it_is;
+    };
+    let without_driver = document.devices("hostdev").filter(|hostdev| {
+        hostdev.attribute("type") == Some("pci") && child(*hostdev, "driver").is_none()
+    });
+    let drivers = without_driver
+        .filter_map(|hostdev| hostdev.first_child())
+        .map(|first| Edit::insert(first.range().start, "<driver name='vfio'/>"))
+        .collect();
+    document.splice(drivers).map_or(as_it_is, Cow::Owned)
 }
 
 /// Masks the lines of two command lines by the rules for `<qemu:arg>`, as which they would stand in a
@@ -242,6 +262,30 @@ mod tests {
         assert_ne!(before, after);
         let (before, after) = masked_arguments(&line("letmein42"), &line("letmein42"));
         assert_eq!(before, after);
+    }
+
+    #[test]
+    fn devices_of_the_host_get_the_driver_that_libvirt_chooses() {
+        let domain = |devices: &str| format!("<domain><devices>{devices}</devices></domain>");
+        let pci = |inside: &str| {
+            format!("<hostdev mode='subsystem' type='pci' managed='yes'>{inside}</hostdev>")
+        };
+        let source = "<source><address domain='0' bus='1' slot='0' function='0'/></source>";
+        let usb = "<hostdev mode='subsystem' type='usb'><source/></hostdev>";
+        let xen = format!("<driver name='xen'/>{source}");
+        let vfio = "<driver name='vfio'/>";
+        for (before, after) in [
+            (pci(source), pci(&format!("{vfio}{source}"))),
+            (
+                pci(&format!("\r\n  {source}")) + &pci(source),
+                pci(&format!("{vfio}\r\n  {source}")) + &pci(&format!("{vfio}{source}")),
+            ),
+            (pci(&xen), pci(&xen)),
+            (usb.to_owned(), usb.to_owned()),
+        ] {
+            assert_eq!(with_drivers(&domain(&before)), domain(&after));
+        }
+        assert_eq!(with_drivers("<domain"), "<domain");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::errors::Advice;
 use super::source::{quoted, shell_word};
 use super::{Exit, World, confirm, conflict};
 use crate::document::Document;
-use crate::hypervisor::backup::{Backup, Store};
+use crate::hypervisor::backup::{Backup, BackupError, Store};
 use crate::hypervisor::redefine::{self, Change, Means, Redefined};
 use crate::hypervisor::{DomainInfo, Hypervisor, HypervisorError, Mode, Secrets};
 use crate::merge::{self, Patch};
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &UndoArgs, world: &mut World<'_>) -> anyhow::Result<Exit
     if let (Some(info), None) = (&info, &args.to) {
         let now = connection.definition(&info.uuid, Secrets::Included)?;
         let same = |backup: &Backup| -> anyhow::Result<bool> {
-            Ok(named(&backup.read()?, &info.name)? == now)
+            Ok(definition(backup, Some(info))? == now)
         };
         let (last, newest) = (backup.time_text(), backup.path.clone());
         while same(&backup)?
@@ -133,14 +133,13 @@ fn put_back(
     world: &mut World<'_>,
 ) -> anyhow::Result<Exit> {
     let uri = connection.uri()?;
-    let old = backup.read()?;
-    let (before, after, name) = match info {
+    let after = definition(backup, info)?;
+    let (before, name) = match info {
         Some(info) => (
             connection.definition(&info.uuid, Secrets::Included)?,
-            named(&old, &info.name)?,
             info.name.clone(),
         ),
-        None => (String::new(), old, backup.name.clone().unwrap_or_default()),
+        None => (String::new(), backup.name.clone().unwrap_or_default()),
     };
     let masked = mask::mask_pair(&before, &after);
     let options = DiffOptions {
@@ -254,10 +253,18 @@ fn list(args: &UndoArgs, store: &Store, world: &mut World<'_>) -> anyhow::Result
         backups = store.list(None, Some(&info.uuid))?;
     }
     if backups.is_empty() {
-        world.out.say(&format!(
-            "there are no backups in {}",
-            store.root().display()
-        ));
+        let root = store.root().display();
+        let others = match &args.domain {
+            Some(given) if !store.list(None, None)?.is_empty() => Some(given),
+            _ => None,
+        };
+        world.out.say(&match others {
+            Some(given) => format!(
+                "there are no backups of {} in {root}; 'virt-patch undo --list' shows those of others",
+                quoted(given)
+            ),
+            None => format!("there are no backups in {root}"),
+        });
     }
     for backup in backups {
         let name = backup.name.as_deref().unwrap_or("?");
@@ -293,9 +300,33 @@ fn must_be_free(name: Option<&str>, connection: &dyn Hypervisor) -> anyhow::Resu
     }
 }
 
+/// What a backup puts back.
+fn definition(backup: &Backup, info: Option<&DomainInfo>) -> anyhow::Result<String> {
+    let text = backup.read().map_err(|error| match error {
+        BackupError::Io { source, .. } => anyhow::Error::new(source),
+        other => anyhow::Error::new(other),
+    });
+    let definition = text.and_then(|text| match info {
+        Some(info) => named(&text, &info.name),
+        None => {
+            Document::parse_domain(&text)?;
+            Ok(text)
+        }
+    });
+    definition.map_err(|error| {
+        let domain = shell_word(info.map_or(&backup.uuid, |info| &info.name));
+        error.context(Advice::new(
+            format!("the backup '{}' cannot be read", backup.path.display()),
+            format!(
+                "'virt-patch undo {domain} --to TIME|FILE' puts an older one back; 'virt-patch undo --list {domain}' shows them"
+            ),
+        ))
+    })
+}
+
 /// A rename since the backup stays: libvirt refuses another name for the same UUID.
 fn named(definition: &str, name: &str) -> anyhow::Result<String> {
-    let document = Document::parse_domain(definition).context("the backup cannot be read")?;
+    let document = Document::parse_domain(definition)?;
     let patch = Patch::new("name", "<domain><name>${name}</name></domain>").with("name", name);
     Ok(merge::merged(&document, &patch)?.unwrap_or_else(|| definition.to_owned()))
 }
@@ -324,6 +355,11 @@ fn no_backup(
     }
     let elsewhere = store.list(None, Some(given))?;
     let help = match elsewhere.last() {
+        Some(backup) if !backup.has_whole_uri() => format!(
+            "there is one of the connection whose URI begins with {}: name that with -c ({})",
+            backup.uri.trim_end_matches('…'),
+            backup.path.display()
+        ),
         Some(backup) => format!(
             "there is one of {}: virt-patch -c {} undo {}",
             backup.uri,

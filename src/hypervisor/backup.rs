@@ -21,7 +21,8 @@ use super::xml::text;
 pub struct Backup {
     /// The file.
     pub path: PathBuf,
-    /// URI of the connection the domain was on.
+    /// URI of the connection the domain was on. Of one that is too long for the name of a directory
+    /// only the beginning is known, with `…` behind it, unless it was what [`Store::list`] was asked for.
     pub uri: String,
     /// UUID of the domain, in lower case with dashes.
     pub uuid: String,
@@ -48,6 +49,11 @@ impl Backup {
             || file_name(&self.path) == word
             || fs::canonicalize(file)
                 .is_ok_and(|file| fs::canonicalize(&self.path).is_ok_and(|own| own == file))
+    }
+
+    /// Whether the URI is all of it.
+    pub fn has_whole_uri(&self) -> bool {
+        !self.uri.ends_with(CUT)
     }
 
     /// When it was made, in UTC: `2026-11-22T05:12:44Z`.
@@ -153,7 +159,7 @@ impl Store {
         definition: &str,
         now: SystemTime,
     ) -> Result<Written, BackupError> {
-        let by_uri = self.root.join(escape(uri));
+        let by_uri = self.root.join(directory_name(uri));
         let directory = by_uri.join(escape(uuid));
         let mut closed = Vec::new();
         let program = self.root.parent().unwrap_or(&self.root);
@@ -196,7 +202,7 @@ impl Store {
         definition: &str,
         now: SystemTime,
     ) -> Result<PathBuf, BackupError> {
-        let by_uri = self.root.join(escape(uri));
+        let by_uri = self.root.join(directory_name(uri));
         let directory = by_uri.join(escape(uuid));
         let program = self.root.parent().unwrap_or(&self.root);
         for level in [program, &self.root, &by_uri, &directory] {
@@ -217,10 +223,13 @@ impl Store {
     ) -> Result<Vec<Backup>, BackupError> {
         let mut found = Vec::new();
         for by_uri in entries(&self.root)? {
-            let its_uri = unescape(&file_name(&by_uri));
-            if uri.is_some_and(|uri| uri != its_uri) {
-                continue;
-            }
+            let name = file_name(&by_uri);
+            // A name that is cut says only how its URI begins, so it is the names that are compared.
+            let its_uri = match uri {
+                Some(uri) if name == directory_name(uri) => uri.to_owned(),
+                Some(_) => continue,
+                None => uri_of(&name),
+            };
             for directory in entries(&by_uri)? {
                 let uuid = unescape(&file_name(&directory));
                 let history = history(&directory, &its_uri, &uuid)?;
@@ -414,6 +423,41 @@ fn file_name(path: &Path) -> String {
         .map(OsStr::to_string_lossy)
         .unwrap_or_default()
         .into_owned()
+}
+
+/// What stands for the rest of a URI that is not known.
+const CUT: char = '…';
+
+/// The directory of a URI: the URI escaped, and of one that is too long for a name (255 bytes nearly
+/// everywhere) the beginning, with a number behind it that only the same URI has. No escape has a `~`.
+fn directory_name(uri: &str) -> String {
+    const LONGEST: usize = 200;
+    const BEGINNING: usize = LONGEST - "~0123456789abcdef".len();
+    let escaped = escape(uri);
+    if escaped.len() <= LONGEST {
+        return escaped;
+    }
+    let beginning = (0..=BEGINNING)
+        .rev()
+        .filter_map(|end| uri.get(..end).map(escape))
+        .find(|beginning| beginning.len() <= BEGINNING);
+    format!("{}~{:016x}", beginning.unwrap_or_default(), fnv1a(&escaped))
+}
+
+/// What is known of the URI of a directory.
+fn uri_of(name: &str) -> String {
+    match name.split_once('~') {
+        Some((beginning, _)) => format!("{}{CUT}", unescape(beginning)),
+        None => unescape(name),
+    }
+}
+
+/// FNV-1a of 64 bits. Not `DefaultHasher`, which may give other numbers with the next compiler: the
+/// directory would not be found again.
+fn fnv1a(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// One file name from any text: all but letters, digits and a few marks becomes `%XX`.

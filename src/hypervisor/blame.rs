@@ -1,16 +1,22 @@
 //! Which line of a definition a refusal of libvirt speaks of.
 //!
 //! libvirt gives a line for text that is not well-formed; for everything else it names an element, an
-//! attribute or a value. The line is then the changed one that says the most of those words.
+//! attribute or a value. The line is then the changed one that says the most of those words. A few
+//! messages name nothing that stands in the definition; what they mean is known.
 
 use std::collections::HashSet;
 use std::ops::Range;
 
-use crate::document::{Document, Excerpt};
+use roxmltree::Node;
+
+use crate::document::{Document, Excerpt, children};
+use crate::idset;
 
 /// The line of `after` that `message` most likely speaks of.
 pub fn line_of(message: &str, before: &str, after: &str) -> Option<Excerpt> {
-    let offset = numbered(message, after).or_else(|| by_words(message, before, after))?;
+    let offset = numbered(message, after)
+        .or_else(|| unnamed(message, after))
+        .or_else(|| by_words(message, before, after))?;
     Some(Excerpt::of(after, offset))
 }
 
@@ -22,6 +28,60 @@ fn numbered(message: &str, after: &str) -> Option<usize> {
         .match_indices('\n')
         .map(|(at, _)| at + 1)
         .nth(number.checked_sub(2)?)
+}
+
+/// What a message means that says nothing of how the element or its value is written.
+fn unnamed(message: &str, after: &str) -> Option<usize> {
+    let document = Document::parse(after).ok()?;
+    let says = |words: &str| message.contains(words);
+    let to_blame = if says("CPU topology doesn't match maximum vcpu count") {
+        document.find(&["cpu", "topology"])
+    } else if says("maximum vCPU count must not be less than current") {
+        document.find(&["vcpu"])
+    } else if says("name ") && says("cannot contain '") {
+        document.find(&["name"])
+    } else if says("VNC password is ") {
+        let too_long = |node: &Node<'_, '_>| {
+            let password = node.attribute("passwd").unwrap_or_default();
+            node.attribute("type") == Some("vnc") && password.len() > 8
+        };
+        document.devices("graphics").find(too_long)
+    } else if says("is not present in domain") {
+        let vcpu: u32 = message.split('\'').nth(1)?.parse().ok()?;
+        let tuning = document.find(&["cputune"])?;
+        children(tuning, "vcpusched").find(|node| {
+            let vcpus = node.attribute("vcpus").and_then(idset::parse);
+            vcpus.is_some_and(|vcpus| vcpus.contains(&vcpu))
+        })
+    } else {
+        let taken = message.split("double use of PCI Address ").nth(1)?;
+        let taken = pci_address(taken.split_whitespace().next()?)?;
+        let devices = document.find(&["devices"])?;
+        let mut devices = devices.children().filter(Node::is_element);
+        devices.rfind(|device| {
+            children(*device, "address").any(|address| {
+                let number = |name: &str| address.attribute(name).map_or(Some(0), number);
+                let address = ["domain", "bus", "slot", "function"].map(number);
+                address == taken.map(Some)
+            })
+        })
+    };
+    to_blame.map(|node| node.range().start)
+}
+
+/// `0000:00:1f.2`, as libvirt prints it.
+fn pci_address(text: &str) -> Option<[u32; 4]> {
+    let mut parts = text.split([':', '.']);
+    let mut next = || u32::from_str_radix(parts.next()?, 16).ok();
+    Some([next()?, next()?, next()?, next()?])
+}
+
+/// As libvirt reads it in an attribute.
+fn number(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
 }
 
 fn by_words(message: &str, before: &str, after: &str) -> Option<usize> {
@@ -91,8 +151,15 @@ fn telling(message: &str) -> Vec<&str> {
             )
         })
         .map(|(_, word)| word);
+    // `Cannot check QEMU binary /…`, and the schema's `has extra content: …`.
+    let binary = message.split("QEMU binary ").nth(1).into_iter();
+    let extra = message.split("extra content: ").skip(1);
+    let at_once = binary
+        .chain(extra)
+        .filter_map(|rest| rest.split_whitespace().next());
     quoted
         .chain(after_kind)
+        .chain(at_once)
         .map(|word| word.trim_matches(|c: char| !c.is_alphanumeric() && c != '/'))
         .filter(|word| word.len() > 1 && !fixed.contains(&word.to_lowercase().as_str()))
         .collect()
@@ -135,8 +202,9 @@ mod tests {
             ),
             (
                 "unsupported configuration: CPU topology doesn't match maximum vcpu count",
-                None,
+                Some(4),
             ),
+            ("internal error: something else", None),
             (
                 "(domain_definition):4: Opening and ending tag mismatch",
                 Some(4),
@@ -148,6 +216,67 @@ mod tests {
         ] {
             let found = line_of(message, before, &after).map(|excerpt| excerpt.position.line);
             assert_eq!(found, line, "{message}");
+        }
+    }
+
+    /// Messages of libvirt 9.0, each with the element it is about on a line of its own.
+    #[test]
+    fn what_libvirt_means_without_naming_it() {
+        let before =
+            "<domain>\n  <name>a</name>\n  <vcpu>2</vcpu>\n  <devices>\n  </devices>\n</domain>\n";
+        let top = |line: &str| before.replace("  <devices>", &format!("  {line}\n  <devices>"));
+        let devices = |lines: &str| before.replace("  </devices>", &format!("{lines}  </devices>"));
+        let address = |device: &str, address: &str| {
+            format!("    <{device}>\n      <address type='pci' {address}/>\n    </{device}>\n")
+        };
+        let validate = "XML document failed to validate against schema: Unable to validate doc against /usr/share/libvirt/schemas/domain.rng\n";
+        for (message, after, line) in [
+            (
+                format!("{validate}Element domain has extra content: bogus"),
+                top("<bogus/>"),
+                4,
+            ),
+            (
+                "Cannot check QEMU binary /nonexistent: No such file or directory".to_owned(),
+                devices("    <emulator>/nonexistent</emulator>\n"),
+                5,
+            ),
+            (
+                "XML error: Attempted double use of PCI Address 0000:00:01.0".to_owned(),
+                devices(
+                    &[
+                        address("sound", "domain='0x0000' bus='0x00' slot='0x01' function='0x0'"),
+                        address("video", "slot='1'"),
+                        address("watchdog", "slot='0x10'"),
+                        address("rng", "bus='0x01' slot='0x01'"),
+                    ]
+                    .concat(),
+                ),
+                8,
+            ),
+            (
+                "unsupported configuration: vCPU '2' is not present in domain definition".to_owned(),
+                top("<cputune>\n    <vcpusched vcpus='0-1' scheduler='fifo' priority='1'/>\n    <vcpusched vcpus='0-7' scheduler='fifo' priority='1'/>\n  </cputune>"),
+                6,
+            ),
+            (
+                "unsupported configuration: maximum vCPU count must not be less than current vCPU count".to_owned(),
+                before.replace("<vcpu>", "<vcpu current='4'>"),
+                3,
+            ),
+            (
+                "unsupported configuration: VNC password is 15 characters long, only 8 permitted".to_owned(),
+                devices("    <graphics type='spice' passwd='123456789012345'/>\n    <graphics type='vnc' passwd='1234'/>\n    <graphics type='vnc' passwd='123456789012345'/>\n"),
+                7,
+            ),
+            (
+                "XML error: name x/y cannot contain '/'".to_owned(),
+                before.replace(">a<", ">x/y<"),
+                2,
+            ),
+        ] {
+            let found = line_of(&message, before, &after).map(|excerpt| excerpt.position.line);
+            assert_eq!(found, Some(line), "{message}");
         }
     }
 }

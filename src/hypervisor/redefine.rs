@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::backup::{BackupError, Store};
 use crate::document::Document;
 
-use super::{Hypervisor, HypervisorError, Secrets, compare, host_lock, overtaken};
+use super::{DomainInfo, Hypervisor, HypervisorError, Secrets, compare, host_lock, overtaken};
 
 /// What is to be stored, and what was there when the user saw the diff.
 #[derive(Debug, Clone, Copy)]
@@ -257,19 +257,24 @@ fn new_since(
         return Ok(None);
     };
     for key in ["uuid", "name"] {
-        let Some(key) = document.text_at(&[key]) else {
+        let Some(wanted) = document.text_at(&[key]) else {
             continue;
         };
-        match hypervisor.find(key) {
-            // Numbers are IDs first.
-            Ok(found) if found.name != key && plain(&found.uuid) != plain(key) => {}
-            Ok(found) => {
-                return hypervisor
-                    .definition(&found.uuid, Secrets::Included)
-                    .map(Some);
-            }
-            Err(error) if error.is_no_domain() => {}
+        let has_it = |domain: &DomainInfo| match key {
+            "uuid" => plain(&domain.uuid) == plain(wanted),
+            _ => domain.name == wanted,
+        };
+        let found = match hypervisor.find(wanted) {
+            Ok(found) if has_it(&found) => Some(found),
+            // A name may read as the ID or the UUID of another, which is then found first.
+            Ok(_) => hypervisor.domains()?.into_iter().find(has_it),
+            Err(error) if error.is_no_domain() => None,
             Err(error) => return Err(error),
+        };
+        if let Some(found) = found {
+            return hypervisor
+                .definition(&found.uuid, Secrets::Included)
+                .map(Some);
         }
     }
     Ok(None)

@@ -289,3 +289,54 @@ fn a_backup_goes_by_its_time_and_its_file() {
         assert_eq!(backup.is_called(word), is_meant, "{word}");
     }
 }
+
+#[test]
+fn a_uri_of_any_length_has_a_directory_of_its_own() {
+    let (_state, store) = store();
+    let long = |end: &str| format!("qemu+ssh://host/system?keyfile=/{}{end}", "é/".repeat(200));
+    let uris = [long("a"), long("b"), URI.to_owned()];
+    for (uri, name) in uris.iter().zip(["a", "b", "c"]) {
+        store.write(uri, UUID, &domain(name), at(0)).unwrap();
+        store.put_aside(uri, UUID, &domain(name), at(0)).unwrap();
+    }
+    let names: Vec<_> = entries(store.root()).unwrap();
+    assert_eq!(names.len(), 3, "{names:?}");
+    assert!(names.iter().all(|name| file_name(name).len() <= 200));
+    for (uri, name) in uris.iter().zip(["a", "b", "c"]) {
+        let found = store.list(Some(uri), None).unwrap();
+        let found: Vec<_> = found
+            .iter()
+            .map(|backup| (backup.uri.as_str(), backup.name.as_deref()))
+            .collect();
+        assert_eq!(found, [(uri.as_str(), Some(name))]);
+        assert!(store.latest(Some(uri), UUID).unwrap().is_some());
+    }
+    // Asked for none, only the beginning is known, to a whole character.
+    let all = store.list(None, None).unwrap();
+    for backup in &all {
+        let beginning = backup.uri.trim_end_matches('…');
+        assert!(
+            uris.iter().any(|uri| uri.starts_with(beginning)),
+            "{backup:?}"
+        );
+        assert_eq!(backup.has_whole_uri(), backup.uri == URI);
+    }
+    assert_eq!(all.len(), 3);
+}
+
+#[test]
+fn the_number_of_a_long_uri_never_changes() {
+    // Of the reference implementation.
+    for (text, number) in [
+        ("", 0xcbf2_9ce4_8422_2325),
+        ("a", 0xaf63_dc4c_8601_ec8c),
+        ("foobar", 0x8594_4171_f739_67e8),
+    ] {
+        assert_eq!(fnv1a(text), number, "{text}");
+    }
+    let short = "x".repeat(200);
+    assert_eq!(directory_name(&short), short);
+    let cut = directory_name(&"x".repeat(201));
+    assert_eq!(cut.len(), 200);
+    assert!(cut.starts_with(&"x".repeat(183)), "{cut}");
+}

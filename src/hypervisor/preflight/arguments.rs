@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 
+use serde_json::Value;
+
 use super::throwaway::Copy;
 use super::tree::Tree;
 use crate::document::qemu;
-use crate::merge::options;
+use crate::merge::options::{self, List};
 
 /// Options that make up the machine and do nothing on the host but read. Whatever is not here is left
 /// out: nearly every release of QEMU brings options, and some write files (`-debugcon file:…`,
@@ -122,31 +124,29 @@ fn sift(tokens: Vec<String>, kvm: bool) -> (Vec<String>, Vec<String>) {
         groups.push((token, option, value));
     }
     let mut gone: HashSet<String> = HashSet::new();
+    let mut leaves = vec![false; groups.len()];
     // What hangs on something that is gone goes as well, in any order: repeat until nothing does.
     loop {
-        let before = gone.len();
-        for (token, option, value) in &groups {
+        let mut is_done = true;
+        for ((_, option, value), leaves) in groups.iter().zip(&mut leaves) {
             let value = value.as_deref().unwrap_or_default();
-            if reaches_host(option.as_deref(), value, &gone) {
-                gone.insert(format!(
-                    "id {}",
-                    options::get(value, "id").unwrap_or_default()
-                ));
-                gone.insert(format!("{token} {value}"));
+            if !*leaves && reaches_host(option.as_deref(), value, &gone) {
+                *leaves = true;
+                is_done = false;
+                gone.extend(names(value));
             }
         }
-        if gone.len() == before {
+        if is_done {
             break;
         }
     }
     let (mut kept, mut removed) = (Vec::new(), Vec::new());
-    for (token, option, value) in groups {
-        let text = value.as_deref().unwrap_or_default();
-        if gone.contains(&format!("{token} {text}")) {
-            removed.push(short(&token, text));
+    for ((token, option, value), leaves) in groups.into_iter().zip(leaves) {
+        if leaves {
+            removed.push(short(&token, value.as_deref().unwrap_or_default()));
             continue;
         }
-        let value = value.map(|value| without_backend(option.as_deref(), value, &gone));
+        let value = value.map(|value| without_gone(option.as_deref(), value, &gone));
         if kvm {
             kept.push(token);
             kept.extend(value);
@@ -174,20 +174,31 @@ fn reaches_host(option: Option<&str>, value: &str, gone: &HashSet<String>) -> bo
             let kind = options::get(value, "qom-type")
                 .or_else(|| value.split(',').next().map(str::to_owned));
             kind.is_none_or(|kind| !HARMLESS_OBJECTS.contains(&kind.as_str()))
+                || hangs_on(value, gone)
         }
         // Recorded into a file, or replayed from one.
         "icount" => options::get(value, "rr").is_some(),
-        "numa" => hangs_on(value, gone),
+        "numa" | "global" | "fw_cfg" => hangs_on(value, gone),
+        // `device.ID.property=value`
+        "set" => {
+            let property = value
+                .split_once('=')
+                .map_or(value, |(property, _)| property);
+            let id = property
+                .split_once('.')
+                .and_then(|(_, rest)| rest.rsplit_once('.'));
+            id.is_some_and(|(id, _)| gone.contains(id))
+        }
         other => !HARMLESS_OPTIONS.contains(&other),
     }
 }
 
-/// A machine without the memory backend that is gone; its memory is libvirt's then.
-fn without_backend(option: Option<&str>, value: String, gone: &HashSet<String>) -> String {
+/// A machine without what is gone of it: a memory backend (its memory is libvirt's then), a flash, sound.
+fn without_gone(option: Option<&str>, value: String, gone: &HashSet<String>) -> String {
     let is_machine = option.is_some_and(|option| options::canonical(option) == "machine");
     let names_it = |part: &&str| {
-        let backend = part.strip_prefix("memory-backend=");
-        backend.is_some_and(|id| gone.contains(&format!("id {id}")))
+        let name = part.split_once('=').map(|(_, name)| name);
+        name.is_some_and(|name| gone.contains(name))
     };
     match is_machine && value.split(',').any(|part| names_it(&part)) {
         true => {
@@ -198,19 +209,65 @@ fn without_backend(option: Option<&str>, value: String, gone: &HashSet<String>) 
     }
 }
 
-/// The device's backend or bus is gone.
+/// The keys that name the option's own thing; every other may refer to one.
+const OWN_NAMES: [&str; 2] = ["id", "node-name"];
+
+/// The names by which others can refer to what an option makes.
+fn names(value: &str) -> impl Iterator<Item = String> {
+    let named = pairs(value)
+        .into_iter()
+        .filter(|(key, name)| OWN_NAMES.contains(&key.as_str()) && !name.is_empty());
+    named.map(|(_, name)| name)
+}
+
+/// Something that is gone is referred to: by its name, by its path, or a bus of it (`NAME.0`).
 fn hangs_on(value: &str, gone: &HashSet<String>) -> bool {
-    let backends = [
-        "drive", "netdev", "chardev", "fsdev", "memdev", "mem", "rng", "evdev", "audiodev",
-        "tpmdev",
-    ];
-    let on = |key: &str| options::get(value, key).filter(|id| !id.is_empty());
-    let bus = on("bus").and_then(|bus| bus.rsplit_once('.').map(|(device, _)| device.to_owned()));
-    backends
-        .iter()
-        .filter_map(|key| on(key))
-        .chain(bus)
-        .any(|id| gone.contains(&format!("id {id}")))
+    let refers = |(key, text): &(String, String)| {
+        let is_own = OWN_NAMES.contains(&key.as_str()) || key == "driver" || key == "qom-type";
+        let name = ["/objects/", "/machine/peripheral/"]
+            .iter()
+            .find_map(|place| text.strip_prefix(place))
+            .unwrap_or(text);
+        let of_bus = name
+            .rsplit_once('.')
+            .filter(|_| key == "bus")
+            .map_or(name, |(device, _)| device);
+        !is_own && (gone.contains(name) || gone.contains(of_bus))
+    };
+    pairs(value).iter().any(refers)
+}
+
+/// The keys of a value and what they say, in either syntax. Of `file.node-name` and of keys within
+/// others the last word.
+fn pairs(value: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    if let Ok(object @ Value::Object(_)) = serde_json::from_str(value) {
+        add_pairs("", &object, &mut found);
+        return found;
+    }
+    let list = List::parse(value);
+    for key in list.keys() {
+        let word = key.rsplit('.').next().unwrap_or(key);
+        found.extend(list.get(key).map(|text| (word.to_owned(), text)));
+    }
+    found
+}
+
+fn add_pairs(key: &str, value: &Value, found: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                add_pairs(key, value, found);
+            }
+        }
+        Value::Array(values) => {
+            for value in values {
+                add_pairs(key, value, found);
+            }
+        }
+        Value::String(text) => found.push((key.to_owned(), text.clone())),
+        _ => {}
+    }
 }
 
 /// The option with the first word of its value: the rest may be a key.
@@ -273,6 +330,36 @@ mod tests {
                 "-usb",
             ),
             ("-an-option-of-tomorrow x -usb", "-usb"),
+            // What refers to something that is gone, by whatever key, and what refers to that.
+            (
+                "-blockdev driver=file,filename=/a,node-name=X0 -blockdev raw,file=X0,node-name=X1 -device ide-hd,drive=X1 -usb",
+                "-usb",
+            ),
+            (
+                r#"-device {"driver":"ide-hd","drive":"X1","id":"d"} -blockdev {"driver":"raw","node-name":"X1","file":{"driver":"file","filename":"/a"}} -usb"#,
+                "-usb",
+            ),
+            (
+                "-blockdev raw,node-name=X1,file.driver=file,file.node-name=X0 -device ide-hd,drive=X0 -device ide-hd,drive=X2",
+                "-device ide-hd,drive=X2",
+            ),
+            (
+                "-object cryptodev-backend-builtin,id=c0 -device virtio-crypto-pci,cryptodev=c0",
+                "",
+            ),
+            (
+                "-object can-bus,id=cb0 -device kvaser_pci,canbus=cb0 -device kvaser_pci,canbus=/objects/cb0",
+                "",
+            ),
+            (
+                "-device usb-kbd,bus=hub.0 -device usb-hub,bus=v1.0,id=hub -device vfio-pci,host=1,id=v1 -set device.hub.port=1 -usb",
+                "-usb",
+            ),
+            // Its own name is no reference, and neither is a driver.
+            (
+                "-chardev null,id=usb-kbd -device usb-kbd,id=usb-kbd -device driver=usb-kbd",
+                "-device usb-kbd,id=usb-kbd -device driver=usb-kbd",
+            ),
             (
                 "-device isa-applesmc,osk=x -smbios type=2 -cpu Penryn",
                 "-device isa-applesmc,osk=x -smbios type=2 -cpu Penryn",

@@ -224,6 +224,36 @@ fn without_kvm_the_processor_is_emulated() {
     }
 }
 
+#[test]
+fn without_kvm_the_iommu_lacks_what_needs_it() {
+    let iommu = |eim: &str| {
+        format!(
+            "<features><ioapic driver='qemu'/></features><devices><iommu model='intel'>\
+             <driver intremap='on'{eim} caching_mode='on'/></iommu></devices>"
+        )
+    };
+    let left_out = "the extended interrupt mode of the IOMMU (eim), which needs KVM".to_owned();
+    let with = domain(&iommu(" eim='on'"));
+    // One for emulation does not start with it.
+    let for_emulation = with.replace("'kvm'", "'qemu'");
+    for (definition, kvm, keeps) in [
+        (&with, false, false),
+        (&with, true, true),
+        (&for_emulation, false, true),
+    ] {
+        let copy = throwaway(definition, &options(kvm, true)).unwrap();
+        assert_eq!(copy.xml.contains("eim='on'"), keeps, "{}", copy.xml);
+        assert_eq!(copy.left_out.contains(&left_out), !keeps, "{copy:?}");
+        assert!(
+            copy.xml.contains("<driver intremap='on'") && copy.xml.contains(" caching_mode='on'/>"),
+            "{}",
+            copy.xml
+        );
+    }
+    let without = throwaway(&domain(&iommu("")), &options(false, true)).unwrap();
+    assert!(!without.left_out.contains(&left_out), "{without:?}");
+}
+
 const KEY: &str = "0123456789012345678901234567890123456789012345678901234567890123";
 
 fn mac(inside: &str) -> String {
@@ -688,13 +718,19 @@ fn without_working_kvm_the_copy_is_emulated() {
 
 #[test]
 fn a_definition_that_does_not_start_is_the_finding() {
-    let (report, log) = fake(|_| Some("unable to find CPU model 'X'")).run(&with_disk());
-    let error = report.unwrap_err();
-    assert!(
-        matches!(error, PreflightError::DoesNotStart { .. }),
-        "{error:?}"
-    );
-    assert_eq!(log, ["start kvm"]);
+    let refusals: [fn(&str) -> Option<&'static str>; 2] = [
+        |_| Some("unable to find CPU model 'X'"),
+        |_| Some("eim=on requires accel=kvm,kernel-irqchip=split"),
+    ];
+    for refuse in refusals {
+        let (report, log) = fake(refuse).run(&with_disk());
+        let error = report.unwrap_err();
+        assert!(
+            matches!(error, PreflightError::DoesNotStart { .. }),
+            "{error:?}"
+        );
+        assert_eq!(log, ["start kvm"]);
+    }
 }
 
 #[test]

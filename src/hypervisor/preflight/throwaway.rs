@@ -243,6 +243,23 @@ impl Copy<'_> {
         if self.options.kvm {
             return;
         }
+        // Emulation has all of an IOMMU but this, which takes KVM's own interrupt controller. A definition
+        // for emulation has no such excuse.
+        let was_for_kvm = self.domain.get("type") == Some("kvm");
+        let mut had_eim = false;
+        let devices = self.domain.child_mut("devices").into_iter();
+        let iommus = devices
+            .flat_map(|devices| &mut devices.children)
+            .filter(|device| was_for_kvm && device.name == "iommu");
+        for driver in iommus.filter_map(|iommu| iommu.child_mut("driver")) {
+            if driver.get("eim") == Some("on") {
+                driver.unset(&["eim"]);
+                had_eim = true;
+            }
+        }
+        if had_eim {
+            self.without("the extended interrupt mode of the IOMMU (eim), which needs KVM");
+        }
         self.domain.set("type", "qemu");
         if let Some(features) = self.domain.child_mut("features") {
             features.remove("pvspinlock");

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::host::Version;
-use crate::hypervisor::{DomainInfo, LibvirtError, MachineQuery, Mode, State};
+use crate::hypervisor::{LibvirtError, MachineQuery, Mode, State};
 
 const UUID: &str = "6b74db76-687b-41c8-b451-c548920a9847";
 const OLD: &str = "<domain>\n  <name>vm</name>\n  <vcpu>3</vcpu>\n</domain>\n";
@@ -142,7 +142,12 @@ impl Hypervisor for Fake {
         unreachable!()
     }
     fn domains(&self) -> Result<Vec<DomainInfo>, HypervisorError> {
-        unreachable!()
+        let another = DomainInfo {
+            name: "another".to_owned(),
+            uuid: "00000000-687b-41c8-b451-c548920a9847".to_owned(),
+            ..info()
+        };
+        Ok(vec![info(), another])
     }
     fn find(&self, given: &str) -> Result<DomainInfo, HypervisorError> {
         match self.stored.borrow().as_str() {
@@ -380,6 +385,23 @@ fn a_domain_that_someone_else_defined_meanwhile_is_not_replaced() {
     let (ended, now) = define_new(Define::Works, OLD);
     assert!(matches!(ended, Ok(Redefined::Conflict { now }) if now == OLD));
     assert_eq!(now, OLD);
+}
+
+/// `find` of this hypervisor takes everything for the domain 'vm'.
+#[test]
+fn a_name_that_reads_as_another_domain_is_no_conflict() {
+    let stored = Rc::new(RefCell::new(OLD.to_owned()));
+    let fake = Fake::new(&stored, Define::Works);
+    for (inside, is_there) in [
+        (format!("<name>{UUID}</name>"), false),
+        ("<name>7</name>".to_owned(), false),
+        ("<name>vm</name>".to_owned(), true),
+        ("<name>another</name>".to_owned(), true),
+        (format!("<name>7</name><uuid>{UUID}</uuid>"), true),
+    ] {
+        let now = new_since(&format!("<domain>{inside}</domain>"), &fake).unwrap();
+        assert_eq!(now.is_some(), is_there, "{inside}");
+    }
 }
 
 #[test]
