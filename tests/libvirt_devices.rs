@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         a_pinned_machine_runs_where_it_was_put,
         disks_change_their_bus_and_back,
         usb_controllers_change_and_back,
+        more_usb_devices_than_ports_get_a_hub,
         nics_of_every_release_run,
         displays_change_and_go,
         a_card_and_input_of_the_host_are_accepted,
@@ -416,6 +417,23 @@ fn usb_controllers_change_and_back(libvirt: &Daemon) {
             assert_eq!(tree.matches("dev: usb-tablet,").count(), 1, "{tree}");
             libvirt.virsh(["destroy", name]);
         }
+    }
+}
+
+/// libvirt gives each its port when it stores them, and takes none of them back.
+fn more_usb_devices_than_ports_get_a_hub(libvirt: &Daemon) {
+    let user = User::new();
+    let xhci = "<controller type='usb' index='0' model='qemu-xhci' ports='15'/>";
+    for count in [7, 15] {
+        let name = format!("usb-{count}");
+        let tablets = "<input type='tablet' bus='usb'/>".repeat(count);
+        define(libvirt, &name, &format!("{xhci}{tablets}"));
+        apply(&user, &name, &["--pass", "usb", "--set", "macos=mojave"]);
+        assert_starts(libvirt, &name);
+        let tree = devices(libvirt, &name);
+        assert_eq!(tree.matches("dev: usb-tablet,").count(), count, "{tree}");
+        assert!(tree.contains("dev: usb-hub,"), "{tree}");
+        libvirt.virsh(["destroy", &name]);
     }
 }
 
