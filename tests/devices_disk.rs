@@ -265,6 +265,30 @@ fn images_that_cannot_be_disks() {
             "blocked: '/x' is a character device and holds no image",
         ),
         (
+            Some(FileFact {
+                device: Some(Device::Directory),
+                ..FileFact::default()
+            }),
+            "disk.format=raw",
+            "blocked: '/x' is a directory; name an image in it",
+        ),
+        (
+            Some(FileFact {
+                device: Some(Device::Special),
+                ..FileFact::default()
+            }),
+            "",
+            "blocked: '/x' is a FIFO or socket and holds no image",
+        ),
+        (
+            Some(FileFact {
+                foreign: Some(Foreign::Unknown),
+                ..there
+            }),
+            "",
+            "blocked: '/x' begins like a qcow2 image, but of a version that there is not (QEMU knows 2 and 3); it is damaged, or no image",
+        ),
+        (
             Some(there),
             "",
             "blocked: the image '/x' cannot be read, so its format is unknown; run this as a user who may, or say --set disk.format=raw or qcow2",
@@ -293,6 +317,12 @@ fn images_that_cannot_be_disks() {
         };
         given.run("disk").unchanged().says(said);
     }
+    devices("")
+        .file("/dev/sdq", FileFact::default())
+        .set("disk.paths=/dev/sdq")
+        .run("disk")
+        .unchanged()
+        .says("blocked: there is no device '/dev/sdq'; lsblk -p lists those that the host has");
     devices("")
         .run("disk")
         .unchanged()

@@ -25,8 +25,12 @@ pub(crate) enum Found {
     Device,
     /// A character device.
     Character,
-    /// Something that cannot be an image.
-    Unfit(&'static str),
+    /// A directory.
+    Directory,
+    /// A FIFO or socket.
+    Special,
+    /// A link that leads nowhere but to itself.
+    Loop,
     /// Nothing; with the target when the path itself is a link.
     Missing(Option<PathBuf>),
     /// It cannot be told (permissions, I/O errors).
@@ -39,8 +43,9 @@ impl fmt::Display for Found {
         match self {
             Found::Image(_) => write!(f, "is an image"),
             Found::Device => write!(f, "is a block device"),
-            Found::Character => write!(f, "is no regular file"),
-            Found::Unfit(what) => write!(f, "is {what}"),
+            Found::Character | Found::Special => write!(f, "is no regular file"),
+            Found::Directory => write!(f, "is a directory"),
+            Found::Loop => write!(f, "is a loop of links"),
             Found::Missing(None) => write!(f, "does not exist"),
             Found::Missing(Some(target)) => {
                 write!(
@@ -69,13 +74,13 @@ pub(crate) fn look(tree: &Tree, path: &Path) -> Found {
         return Found::Missing(tree.link_target(path));
     }
     if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
-        return Found::Unfit("a loop of links");
+        return Found::Loop;
     }
     match tree.metadata(path).map(|metadata| metadata.file_type()) {
-        Ok(kind) if kind.is_dir() => Found::Unfit("a directory"),
+        Ok(kind) if kind.is_dir() => Found::Directory,
         Ok(kind) if kind.is_block_device() => Found::Device,
         Ok(kind) if kind.is_char_device() => Found::Character,
-        Ok(kind) if !kind.is_file() => Found::Unfit("no regular file"),
+        Ok(kind) if !kind.is_file() => Found::Special,
         Ok(_) => Found::Image(FileFact {
             exists: true,
             ..FileFact::default()
@@ -112,6 +117,8 @@ fn read(mut file: File, length: u64) -> io::Result<FileFact> {
     };
     if fact.foreign.is_none() {
         (fact.format, fact.size) = judge(&head, length);
+        // The magic of qcow2 with a version of its own.
+        fact.foreign = fact.format.is_none().then_some(Foreign::Unknown);
     }
     Ok(fact)
 }
@@ -201,6 +208,8 @@ mod tests {
             (at(2048 - 512, b"koly"), Some("DMG")),
             (at(0, b"vhdxfile"), Some("VHDX")),
             (qcow2(1, 0), Some("qcow version 1")),
+            (qcow2(4, 0), Some("qcow of an unknown version")),
+            (QCOW_MAGIC.to_vec(), Some("qcow of an unknown version")),
             (at(0, b"\x1f\x8b\x08"), Some("gzip")),
             (at(512, b"EFI PART"), None),
             (qcow2(3, 5), None),

@@ -248,14 +248,18 @@ pub struct FileFact {
     pub identity: Option<(u64, u64)>,
 }
 
-/// A device node.
+/// What is at a path instead of a regular file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Device {
     /// A disk, partition or volume: an image exists there.
     Block,
-    /// Anything else, such as a keyboard: no image exists there.
+    /// Any other device, such as a keyboard: no image exists there.
     Character,
+    /// No image exists there either.
+    Directory,
+    /// A FIFO or socket: no image exists there.
+    Special,
 }
 
 /// A dotted version, compared number by number: `7.2.22`, `9.0.0`.
