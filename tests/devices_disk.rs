@@ -330,6 +330,40 @@ fn images_that_cannot_be_disks() {
 }
 
 #[test]
+fn encrypted_images_need_their_secret() {
+    let encrypted = FileFact {
+        exists: true,
+        format: Some(Raw),
+        encrypted: true,
+        ..FileFact::default()
+    };
+    let given = |there: &str| {
+        devices(there)
+            .file("/images/mac.img", encrypted)
+            .set("disk.paths=/images/mac.img macos=tahoe")
+    };
+    let plain = disk("raw", MAC, "vda", "virtio", 1);
+    for there in ["", plain.as_str()] {
+        given(there).run("disk").unchanged().says(
+            "blocked: '/images/mac.img' is encrypted, and without an <encryption> that names a secret of libvirt's the guest would see ciphertext, or not start; add this disk by hand (virsh secret-define), and give --disk images that are not encrypted",
+        );
+    }
+    let secret = "<encryption format='luks'>\n        <secret type='passphrase' uuid='6b1f0b5e-6d5f-4c60-9f3e-0a4c9d1f7e55'/>\n      </encryption>";
+    for with_secret in [
+        plain.replace("      <boot", &format!("      {secret}\n      <boot")),
+        plain.replace(
+            "<source file='/images/mac.img'/>",
+            &format!("<source file='/images/mac.img'>\n        {secret}\n      </source>"),
+        ),
+    ] {
+        given(&with_secret)
+            .run("disk")
+            .unchanged()
+            .says("satisfied: 1 disk there, in this boot order");
+    }
+}
+
+#[test]
 fn one_image_by_two_paths_is_one_disk() {
     let image = FileFact {
         exists: true,

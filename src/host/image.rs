@@ -15,6 +15,9 @@ use super::{FileFact, ImageFormat};
 /// First bytes of qcow, qcow2 and qcow3 files; the version follows as a big-endian u32.
 const QCOW_MAGIC: &[u8] = b"QFI\xfb";
 
+/// First bytes of LUKS 1 and 2.
+const LUKS_MAGIC: &[u8] = b"LUKS\xba\xbe";
+
 /// What is found at a path where an image is expected.
 #[derive(Debug)]
 pub(crate) enum Found {
@@ -113,6 +116,7 @@ fn read(mut file: File, length: u64) -> io::Result<FileFact> {
     let mut fact = FileFact {
         exists: true,
         foreign: Foreign::of(&head, &tail),
+        encrypted: is_encrypted(&head),
         ..FileFact::default()
     };
     if fact.foreign.is_none() {
@@ -121,6 +125,13 @@ fn read(mut file: File, length: u64) -> io::Result<FileFact> {
         fact.foreign = fact.format.is_none().then_some(Foreign::Unknown);
     }
     Ok(fact)
+}
+
+/// LUKS, or by the qcow2 specification: the encryption method at byte 32, 0 for none.
+fn is_encrypted(header: &[u8]) -> bool {
+    let is_qcow2 = judge(header, 0).0 == Some(ImageFormat::Qcow2);
+    let method = header.get(32..36).unwrap_or_default();
+    header.starts_with(LUKS_MAGIC) || (is_qcow2 && method.iter().any(|byte| *byte != 0))
 }
 
 /// qcow2 specification: version at byte 4, virtual size at byte 24, both big-endian.
@@ -221,6 +232,34 @@ mod tests {
             };
             assert_eq!(fact.foreign.map(|one| one.to_string()).as_deref(), name);
             assert_eq!(fact.format.is_none(), name.is_some(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn encrypted_images_are_told() {
+        let keep = tempfile::tempdir().unwrap();
+        let tree = Tree::at(keep.path()).unwrap();
+        let method = |version: u32, method: u32| {
+            let mut bytes = qcow2(version, 1 << 20);
+            bytes.extend(method.to_be_bytes());
+            bytes
+        };
+        for (bytes, encrypted) in [
+            (b"LUKS\xba\xbe\0\x01".to_vec(), true),
+            (b"LUKS\xba\xbe\0\x02".to_vec(), true),
+            (b"LUKS".to_vec(), false),
+            (method(3, 2), true),
+            (method(2, 1), true),
+            (method(3, 0), false),
+            (qcow2(3, 1), false),
+            (vec![1; 512], false),
+        ] {
+            fs::write(keep.path().join("image"), &bytes).unwrap();
+            let Found::Image(fact) = look(&tree, Path::new("/image")) else {
+                panic!("no image");
+            };
+            assert_eq!(fact.encrypted, encrypted, "{bytes:?}");
+            assert!(fact.format.is_some(), "{bytes:?}");
         }
     }
 

@@ -239,6 +239,9 @@ pub struct FileFact {
     /// The format, when it is one of the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub foreign: Option<Foreign>,
+    /// The bytes that the guest would see are encrypted: LUKS, or a qcow2 image with encryption.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub encrypted: bool,
     /// What there is, when it is no regular file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<Device>,

@@ -11,7 +11,8 @@
 //! that is there with the same source is changed, not added again, and stays a CD-ROM if it is one.
 //! **Boot order.** libvirt refuses `<boot dev>` in `<os>` beside orders of devices: what it named gets
 //! an order of its own, after the given images.
-//! **Blocked** when an image does not exist, or is neither raw nor qcow2.
+//! **Blocked** when an image does not exist, is neither raw nor qcow2, or is encrypted and the definition
+//! has no `<encryption>` for it.
 //!
 //! ```xml,before
 //! <os>
@@ -35,6 +36,7 @@
 
 mod boot;
 mod image;
+mod obstacle;
 mod target;
 
 use roxmltree::Node;
@@ -144,7 +146,11 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     orders.move_others(&mut patch);
     let mut targets = Targets::of(document, bus);
     for (image, order) in images.iter().zip(&orders.of_images) {
-        match image.disk_of(document, context.facts) {
+        let disk = image.disk_of(document, context.facts);
+        if let Some(reason) = obstacle::of(image, disk) {
+            return Outcome::blocked(reason);
+        }
+        match disk {
             Some(disk) => update(disk, image, bus, *order, &mut targets, &mut patch),
             None => {
                 let new = new(image, bus, &targets.next(), *order);

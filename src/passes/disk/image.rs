@@ -11,6 +11,8 @@ pub(super) struct Image<'s> {
     pub(super) path: &'s str,
     pub(super) format: ImageFormat,
     pub(super) is_block: bool,
+    /// The guest would see ciphertext.
+    pub(super) is_encrypted: bool,
     /// Which file it is.
     pub(super) identity: Option<(u64, u64)>,
     /// By its name: nothing else tells it from outside.
@@ -30,6 +32,7 @@ impl<'s> Image<'s> {
             path,
             format,
             is_block,
+            is_encrypted: fact.is_some_and(|fact| fact.encrypted),
             identity: fact.and_then(|fact| fact.identity),
             is_opencore: is_opencore(path),
         };
