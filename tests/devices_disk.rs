@@ -364,6 +364,35 @@ fn encrypted_images_need_their_secret() {
 }
 
 #[test]
+fn what_there_is_no_place_for_on_sata() {
+    let there = |kind: &str, target: &str, bus: &str, more: &str| {
+        format!(
+            "    <disk type='file' device='{kind}'>\n      <driver name='qemu' type='raw'/>\n      <source file='/images/mac.img'/>\n      <target dev='{target}' bus='{bus}'/>\n      {more}\n    </disk>\n"
+        )
+    };
+    let readonly = "blocked: the disk in line 6 is read-only, which libvirt refuses on SATA; --set disk.bus=virtio has it on virtio, where the firmware sees it and macOS from 11 on, or take <readonly/> out, if the guest may write to '/images/mac.img'";
+    for (kind, target, bus, more, said) in [
+        ("disk", "vda", "virtio", "<readonly/>", Some(readonly)),
+        ("disk", "sda", "scsi", "<readonly/>", Some(readonly)),
+        ("cdrom", "sda", "sata", "<readonly/>", None),
+    ] {
+        let before = there(kind, target, bus, more);
+        let given = |settings: &str| {
+            with_images(devices(&before)).set(&format!("disk.paths={MAC} {settings}"))
+        };
+        let ran = given("macos=mojave").run("disk");
+        match said {
+            Some(said) => drop(ran.unchanged().says(said)),
+            None => assert!(ran.went_through().0.after.contains(more)),
+        }
+        for settings in ["macos=tahoe", "macos=mojave disk.bus=virtio"] {
+            let ran = given(settings).run("disk").went_through();
+            assert!(ran.0.after.contains(more), "{}", ran.0.after);
+        }
+    }
+}
+
+#[test]
 fn one_image_by_two_paths_is_one_disk() {
     let image = FileFact {
         exists: true,

@@ -12,7 +12,8 @@
 //! **Boot order.** libvirt refuses `<boot dev>` in `<os>` beside orders of devices: what it named gets
 //! an order of its own, after the given images.
 //! **Blocked** when an image does not exist, is neither raw nor qcow2, or is encrypted and the definition
-//! has no `<encryption>` for it.
+//! has no `<encryption>` for it; and when a disk that is to be on SATA is read-only, which only virtio and
+//! SCSI disks can be.
 //!
 //! ```xml,before
 //! <os>
@@ -147,7 +148,7 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     let mut targets = Targets::of(document, bus);
     for (image, order) in images.iter().zip(&orders.of_images) {
         let disk = image.disk_of(document, context.facts);
-        if let Some(reason) = obstacle::of(image, disk) {
+        if let Some(reason) = obstacle::of(document, image, disk, bus) {
             return Outcome::blocked(reason);
         }
         match disk {
@@ -210,8 +211,7 @@ fn update(
     let format = image.format.to_string();
     let mut driver = vec![("type", format.as_str())];
     let mut changed = Vec::new();
-    // A CD-ROM stays one, and where it is; a LUN is the host's own disk.
-    if matches!(disk.attribute("device"), None | Some("disk")) {
+    if obstacle::is_disk(disk) {
         driver.extend([("cache", "none"), ("discard", "unmap")]);
         if target::bus(disk) != Some(bus) {
             // Names are kept apart by bus, and addresses are of another kind.

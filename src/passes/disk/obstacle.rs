@@ -3,17 +3,35 @@
 use roxmltree::Node;
 
 use super::image::Image;
-use crate::document::child;
+use crate::document::{Document, child};
 
 /// Why an image cannot be a disk, which it is already where `disk` is given.
-pub(super) fn of(image: &Image<'_>, disk: Option<Node<'_, '_>>) -> Option<String> {
+pub(super) fn of(
+    document: &Document<'_>,
+    image: &Image<'_>,
+    disk: Option<Node<'_, '_>>,
+    bus: &str,
+) -> Option<String> {
     if image.is_encrypted && !disk.is_some_and(has_encryption) {
         return Some(format!(
             "'{}' is encrypted, and without an <encryption> that names a secret of libvirt's the guest would see ciphertext, or not start; add this disk by hand (virsh secret-define), and give --disk images that are not encrypted",
             image.path
         ));
     }
-    None
+    let disk = disk.filter(|disk| is_disk(*disk) && bus == "sata")?;
+    let line = document.position(disk.range().start).line;
+    // libvirt: "readonly sata disks are not supported".
+    child(disk, "readonly").map(|_| {
+        format!(
+            "the disk in line {line} is read-only, which libvirt refuses on SATA; --set disk.bus=virtio has it on virtio, where the firmware sees it and macOS from 11 on, or take <readonly/> out, if the guest may write to '{}'",
+            image.path
+        )
+    })
+}
+
+/// Not a CD-ROM, which stays where it is, nor a LUN, which is the host's own disk.
+pub(super) fn is_disk(disk: Node<'_, '_>) -> bool {
+    matches!(disk.attribute("device"), None | Some("disk"))
 }
 
 /// libvirt takes it in both places.
