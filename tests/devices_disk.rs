@@ -371,10 +371,24 @@ fn what_there_is_no_place_for_on_sata() {
         )
     };
     let readonly = "blocked: the disk in line 6 is read-only, which libvirt refuses on SATA; --set disk.bus=virtio has it on virtio, where the firmware sees it and macOS from 11 on, or take <readonly/> out, if the guest may write to '/images/mac.img'";
+    let of =
+        |size: u32| format!("<blockio logical_block_size='{size}' physical_block_size='4096'/>");
+    let (large, usual) = (of(4096), of(512));
+    let blocks = "blocked: the disk in line 6 has blocks of 4096 bytes (<blockio>), and QEMU's SATA disks have 512, with which a guest does not find its partitions; --set disk.bus=virtio has it on virtio, which macOS from 11 on drives, or take <blockio> out, if nothing is on it yet";
     for (kind, target, bus, more, said) in [
         ("disk", "vda", "virtio", "<readonly/>", Some(readonly)),
         ("disk", "sda", "scsi", "<readonly/>", Some(readonly)),
         ("cdrom", "sda", "sata", "<readonly/>", None),
+        ("disk", "vda", "virtio", large.as_str(), Some(blocks)),
+        ("disk", "sda", "sata", large.as_str(), Some(blocks)),
+        ("disk", "vda", "virtio", usual.as_str(), None),
+        (
+            "disk",
+            "vda",
+            "virtio",
+            "<blockio physical_block_size='4096'/>",
+            None,
+        ),
     ] {
         let before = there(kind, target, bus, more);
         let given = |settings: &str| {

@@ -12,8 +12,8 @@
 //! **Boot order.** libvirt refuses `<boot dev>` in `<os>` beside orders of devices: what it named gets
 //! an order of its own, after the given images.
 //! **Blocked** when an image does not exist, is neither raw nor qcow2, or is encrypted and the definition
-//! has no `<encryption>` for it; and when a disk that is to be on SATA is read-only, which only virtio and
-//! SCSI disks can be.
+//! has no `<encryption>` for it; and when a disk that is to be on SATA is read-only or has blocks of more
+//! than 512 bytes, which SATA disks cannot have.
 //!
 //! ```xml,before
 //! <os>
