@@ -278,6 +278,57 @@ fn usb_devices_keep_their_ports_where_there_are_any() {
 }
 
 #[test]
+fn there_is_a_port_for_the_hub_that_libvirt_adds() {
+    let tablet = |port: u32| {
+        format!(
+            "<input type='tablet' bus='usb'>\n  <address type='usb' bus='0' port='{port}'/>\n</input>\n"
+        )
+    };
+    let tablets = |ports: std::ops::RangeInclusive<u32>| ports.map(tablet).collect::<String>();
+    let freed = "<input type='tablet' bus='usb'>\n</input>\n";
+    let hub = "<hub type='usb'>\n  <address type='usb' bus='0' port='6'/>\n</hub>\n";
+    let unplaced = "<redirdev bus='usb' type='spicevmc'/>\n";
+    let lost = "1 USB device to be given another port by libvirt: the new controller does not have the old one";
+    let left = "one USB device leaves its port to the hub that libvirt adds: there are more devices than ports";
+    for (before, after, notes) in [
+        (tablets(1..=6), tablets(1..=6), &[][..]),
+        (
+            tablets(1..=7),
+            tablets(1..=5) + freed + freed,
+            &[lost, left][..],
+        ),
+        // There is a free port.
+        (
+            tablets(1..=5) + &tablet(9),
+            tablets(1..=5) + freed,
+            &[lost][..],
+        ),
+        // There is a hub.
+        (
+            tablets(1..=5) + hub + &tablet(7),
+            tablets(1..=5) + hub + freed,
+            &[lost][..],
+        ),
+        (
+            tablets(1..=6) + unplaced,
+            tablets(1..=5) + freed + unplaced,
+            &[left][..],
+        ),
+        (
+            tablets(1..=4) + unplaced + unplaced + unplaced,
+            tablets(1..=4) + unplaced + unplaced + unplaced,
+            &[][..],
+        ),
+    ] {
+        devices(&lines(&format!("{XHCI}{before}")))
+            .set("macos=mojave")
+            .run("usb")
+            .becomes_devices(&lines(&format!("{}{after}", usb2(" index='0'", ""))))
+            .notes(notes);
+    }
+}
+
+#[test]
 fn displays() {
     let spice = "<graphics type='spice'>\n  <listen type='none'/>\n</graphics>\n";
     let video = |model: &str| format!("<video>\n  <model {model}/>\n</video>\n");

@@ -317,6 +317,47 @@ fn hosts_that_cannot_carry_the_pins() {
     }
 }
 
+#[test]
+fn fewer_vcpus_are_asked_for_where_they_were_given() {
+    for (siblings, settings, said) in [
+        // Those the pass takes: no power of two, and cores are filled.
+        (
+            "0,6 1,7 2,8 3,9 4,10 5,11",
+            "fake-core-count.vcpus=14",
+            "ask for fewer with --set fake-core-count.vcpus=10",
+        ),
+        (
+            "0,5 1,6 2,7 3,8 4,9",
+            "fake-core-count.vcpus=14",
+            "ask for fewer with --set fake-core-count.vcpus=6",
+        ),
+        (
+            "0,2 1,3",
+            "fake-core-count.vcpus=14",
+            "ask for fewer with --vcpus, without fake-core-count",
+        ),
+        // The definition has 14 itself.
+        (
+            "0,6 1,7 2,8 3,9 4,10 5,11",
+            "",
+            "ask for fewer with --set fake-core-count.vcpus=10 where that pass runs, and with --vcpus where it does not",
+        ),
+    ] {
+        let ran = domain(&format!(
+            "  <vcpu current='14'>16</vcpu>\n{}{}",
+            list(14, 16),
+            topology(8, 2)
+        ))
+        .on(&host(siblings))
+        .set(settings)
+        .run("pinning");
+        let reason = &ran.0.steps[0].reason;
+        let help = reason.rsplit("; ").next().unwrap();
+        assert_eq!(help, said, "{reason}");
+        ran.unchanged();
+    }
+}
+
 const DISK: &str = "    <disk type='file' device='disk'>\n      <driver name='qemu' type='qcow2'/>\n      <source file='/a.qcow2'/>\n      <target dev='vda' bus='virtio'/>\n    </disk>\n";
 
 #[test]

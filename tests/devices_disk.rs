@@ -265,6 +265,30 @@ fn images_that_cannot_be_disks() {
             "blocked: '/x' is a character device and holds no image",
         ),
         (
+            Some(FileFact {
+                device: Some(Device::Directory),
+                ..FileFact::default()
+            }),
+            "disk.format=raw",
+            "blocked: '/x' is a directory; name an image in it",
+        ),
+        (
+            Some(FileFact {
+                device: Some(Device::Special),
+                ..FileFact::default()
+            }),
+            "",
+            "blocked: '/x' is a FIFO or socket and holds no image",
+        ),
+        (
+            Some(FileFact {
+                foreign: Some(Foreign::Unknown),
+                ..there
+            }),
+            "",
+            "blocked: '/x' begins like a qcow2 image, but of a version that there is not (QEMU knows 2 and 3); it is damaged, or no image",
+        ),
+        (
             Some(there),
             "",
             "blocked: the image '/x' cannot be read, so its format is unknown; run this as a user who may, or say --set disk.format=raw or qcow2",
@@ -294,9 +318,92 @@ fn images_that_cannot_be_disks() {
         given.run("disk").unchanged().says(said);
     }
     devices("")
+        .file("/dev/sdq", FileFact::default())
+        .set("disk.paths=/dev/sdq")
+        .run("disk")
+        .unchanged()
+        .says("blocked: there is no device '/dev/sdq'; lsblk -p lists those that the host has");
+    devices("")
         .run("disk")
         .unchanged()
         .says("not-applicable: no image was given; --disk PATH adds one");
+}
+
+#[test]
+fn encrypted_images_need_their_secret() {
+    let encrypted = FileFact {
+        exists: true,
+        format: Some(Raw),
+        encrypted: true,
+        ..FileFact::default()
+    };
+    let given = |there: &str| {
+        devices(there)
+            .file("/images/mac.img", encrypted)
+            .set("disk.paths=/images/mac.img macos=tahoe")
+    };
+    let plain = disk("raw", MAC, "vda", "virtio", 1);
+    for there in ["", plain.as_str()] {
+        given(there).run("disk").unchanged().says(
+            "blocked: '/images/mac.img' is encrypted, and without an <encryption> that names a secret of libvirt's the guest would see ciphertext, or not start; add this disk by hand (virsh secret-define), and give --disk images that are not encrypted",
+        );
+    }
+    let secret = "<encryption format='luks'>\n        <secret type='passphrase' uuid='6b1f0b5e-6d5f-4c60-9f3e-0a4c9d1f7e55'/>\n      </encryption>";
+    for with_secret in [
+        plain.replace("      <boot", &format!("      {secret}\n      <boot")),
+        plain.replace(
+            "<source file='/images/mac.img'/>",
+            &format!("<source file='/images/mac.img'>\n        {secret}\n      </source>"),
+        ),
+    ] {
+        given(&with_secret)
+            .run("disk")
+            .unchanged()
+            .says("satisfied: 1 disk there, in this boot order");
+    }
+}
+
+#[test]
+fn what_there_is_no_place_for_on_sata() {
+    let there = |kind: &str, target: &str, bus: &str, more: &str| {
+        format!(
+            "    <disk type='file' device='{kind}'>\n      <driver name='qemu' type='raw'/>\n      <source file='/images/mac.img'/>\n      <target dev='{target}' bus='{bus}'/>\n      {more}\n    </disk>\n"
+        )
+    };
+    let readonly = "blocked: the disk in line 6 is read-only, which libvirt refuses on SATA; --set disk.bus=virtio has it on virtio, where the firmware sees it and macOS from 11 on, or take <readonly/> out, if the guest may write to '/images/mac.img'";
+    let of =
+        |size: u32| format!("<blockio logical_block_size='{size}' physical_block_size='4096'/>");
+    let (large, usual) = (of(4096), of(512));
+    let blocks = "blocked: the disk in line 6 has blocks of 4096 bytes (<blockio>), and QEMU's SATA disks have 512, with which a guest does not find its partitions; --set disk.bus=virtio has it on virtio, which macOS from 11 on drives, or take <blockio> out, if nothing is on it yet";
+    for (kind, target, bus, more, said) in [
+        ("disk", "vda", "virtio", "<readonly/>", Some(readonly)),
+        ("disk", "sda", "scsi", "<readonly/>", Some(readonly)),
+        ("cdrom", "sda", "sata", "<readonly/>", None),
+        ("disk", "vda", "virtio", large.as_str(), Some(blocks)),
+        ("disk", "sda", "sata", large.as_str(), Some(blocks)),
+        ("disk", "vda", "virtio", usual.as_str(), None),
+        (
+            "disk",
+            "vda",
+            "virtio",
+            "<blockio physical_block_size='4096'/>",
+            None,
+        ),
+    ] {
+        let before = there(kind, target, bus, more);
+        let given = |settings: &str| {
+            with_images(devices(&before)).set(&format!("disk.paths={MAC} {settings}"))
+        };
+        let ran = given("macos=mojave").run("disk");
+        match said {
+            Some(said) => drop(ran.unchanged().says(said)),
+            None => assert!(ran.went_through().0.after.contains(more)),
+        }
+        for settings in ["macos=tahoe", "macos=mojave disk.bus=virtio"] {
+            let ran = given(settings).run("disk").went_through();
+            assert!(ran.0.after.contains(more), "{}", ran.0.after);
+        }
+    }
 }
 
 #[test]

@@ -26,7 +26,9 @@ fn main() -> ExitCode {
         a_list_of_vcpus_grows_and_shrinks_as_libvirt_takes_it,
         a_pinned_machine_runs_where_it_was_put,
         disks_change_their_bus_and_back,
+        what_sata_disks_cannot_have_keeps_them_off_it,
         usb_controllers_change_and_back,
+        more_usb_devices_than_ports_get_a_hub,
         nics_of_every_release_run,
         displays_change_and_go,
         a_card_and_input_of_the_host_are_accepted,
@@ -394,6 +396,47 @@ fn disks_change_their_bus_and_back(libvirt: &Daemon) {
     }
 }
 
+/// What makes a pass block has to be refused by libvirt or QEMU, and run where the reason says.
+fn what_sata_disks_cannot_have_keeps_them_off_it(libvirt: &Daemon) {
+    let user = User::new();
+    for (name, inside) in [
+        ("sata-readonly", "<readonly/>"),
+        (
+            "sata-blocks",
+            "<blockio logical_block_size='4096' physical_block_size='4096'/>",
+        ),
+    ] {
+        let path = image(libvirt, name, "raw");
+        let disk = |target: &str, bus: &str| {
+            format!(
+                "<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{path}'/><target dev='{target}' bus='{bus}'/>{inside}</disk>"
+            )
+        };
+        let runs = |definition: &str| -> Result<String, String> {
+            libvirt.try_define(definition)?;
+            let started = libvirt.try_virsh(["start", "--paused", name]);
+            let _ = libvirt.try_virsh(["destroy", name]);
+            started
+        };
+        runs(&domain(name, &disk("sda", "sata"))).unwrap_err();
+        let _ = libvirt.try_virsh(["undefine", name]);
+
+        runs(&domain(name, &disk("vda", "virtio"))).unwrap();
+        let with = ["--pass", "disk", "--set", "macos=mojave", "--disk", &path];
+        let blocked = user.run(&[&["apply", name, "--yes"], &with[..]].concat());
+        let said = format!("{}{}", blocked.stdout, blocked.stderr);
+        assert!(said.contains("--set disk.bus=virtio"), "{blocked:?}");
+        assert_ne!(blocked.code, Some(0));
+        apply(
+            &user,
+            name,
+            &[&with[..], &["--set", "disk.bus=virtio"]].concat(),
+        );
+        assert_starts(libvirt, name);
+        libvirt.virsh(["destroy", name]);
+    }
+}
+
 fn usb_controllers_change_and_back(libvirt: &Daemon) {
     let user = User::new();
     let input = "<input type='tablet' bus='usb'><address type='usb' bus='0' port='1'/></input><input type='keyboard' bus='usb'/>";
@@ -416,6 +459,23 @@ fn usb_controllers_change_and_back(libvirt: &Daemon) {
             assert_eq!(tree.matches("dev: usb-tablet,").count(), 1, "{tree}");
             libvirt.virsh(["destroy", name]);
         }
+    }
+}
+
+/// libvirt gives each its port when it stores them, and takes none of them back.
+fn more_usb_devices_than_ports_get_a_hub(libvirt: &Daemon) {
+    let user = User::new();
+    let xhci = "<controller type='usb' index='0' model='qemu-xhci' ports='15'/>";
+    for count in [7, 15] {
+        let name = format!("usb-{count}");
+        let tablets = "<input type='tablet' bus='usb'/>".repeat(count);
+        define(libvirt, &name, &format!("{xhci}{tablets}"));
+        apply(&user, &name, &["--pass", "usb", "--set", "macos=mojave"]);
+        assert_starts(libvirt, &name);
+        let tree = devices(libvirt, &name);
+        assert_eq!(tree.matches("dev: usb-tablet,").count(), count, "{tree}");
+        assert!(tree.contains("dev: usb-hub,"), "{tree}");
+        libvirt.virsh(["destroy", &name]);
     }
 }
 

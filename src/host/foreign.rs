@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub enum Foreign {
     /// The first qcow.
     Qcow,
+    /// A qcow of a version that there is not.
+    Unknown,
     /// VMware.
     Vmdk,
     /// VirtualBox.
@@ -68,7 +70,7 @@ impl Foreign {
             .or_else(|| by_tail().map(|(_, format)| *format))
     }
 
-    /// Something that is unpacked; `qemu-img convert` reads all others.
+    /// Something that is unpacked; `qemu-img convert` reads all others that are known.
     pub fn is_packed(self) -> bool {
         matches!(self, Foreign::Gzip | Foreign::Xz | Foreign::Zip)
     }
@@ -78,6 +80,7 @@ impl fmt::Display for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Foreign::Qcow => "qcow version 1",
+            Foreign::Unknown => "qcow of an unknown version",
             Foreign::Vmdk => "VMDK",
             Foreign::Vdi => "VDI",
             Foreign::Vhd => "VHD",

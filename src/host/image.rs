@@ -15,6 +15,9 @@ use super::{FileFact, ImageFormat};
 /// First bytes of qcow, qcow2 and qcow3 files; the version follows as a big-endian u32.
 const QCOW_MAGIC: &[u8] = b"QFI\xfb";
 
+/// First bytes of LUKS 1 and 2.
+const LUKS_MAGIC: &[u8] = b"LUKS\xba\xbe";
+
 /// What is found at a path where an image is expected.
 #[derive(Debug)]
 pub(crate) enum Found {
@@ -25,8 +28,12 @@ pub(crate) enum Found {
     Device,
     /// A character device.
     Character,
-    /// Something that cannot be an image.
-    Unfit(&'static str),
+    /// A directory.
+    Directory,
+    /// A FIFO or socket.
+    Special,
+    /// A link that leads nowhere but to itself.
+    Loop,
     /// Nothing; with the target when the path itself is a link.
     Missing(Option<PathBuf>),
     /// It cannot be told (permissions, I/O errors).
@@ -39,8 +46,9 @@ impl fmt::Display for Found {
         match self {
             Found::Image(_) => write!(f, "is an image"),
             Found::Device => write!(f, "is a block device"),
-            Found::Character => write!(f, "is no regular file"),
-            Found::Unfit(what) => write!(f, "is {what}"),
+            Found::Character | Found::Special => write!(f, "is no regular file"),
+            Found::Directory => write!(f, "is a directory"),
+            Found::Loop => write!(f, "is a loop of links"),
             Found::Missing(None) => write!(f, "does not exist"),
             Found::Missing(Some(target)) => {
                 write!(
@@ -69,13 +77,13 @@ pub(crate) fn look(tree: &Tree, path: &Path) -> Found {
         return Found::Missing(tree.link_target(path));
     }
     if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
-        return Found::Unfit("a loop of links");
+        return Found::Loop;
     }
     match tree.metadata(path).map(|metadata| metadata.file_type()) {
-        Ok(kind) if kind.is_dir() => Found::Unfit("a directory"),
+        Ok(kind) if kind.is_dir() => Found::Directory,
         Ok(kind) if kind.is_block_device() => Found::Device,
         Ok(kind) if kind.is_char_device() => Found::Character,
-        Ok(kind) if !kind.is_file() => Found::Unfit("no regular file"),
+        Ok(kind) if !kind.is_file() => Found::Special,
         Ok(_) => Found::Image(FileFact {
             exists: true,
             ..FileFact::default()
@@ -108,12 +116,22 @@ fn read(mut file: File, length: u64) -> io::Result<FileFact> {
     let mut fact = FileFact {
         exists: true,
         foreign: Foreign::of(&head, &tail),
+        encrypted: is_encrypted(&head),
         ..FileFact::default()
     };
     if fact.foreign.is_none() {
         (fact.format, fact.size) = judge(&head, length);
+        // The magic of qcow2 with a version of its own.
+        fact.foreign = fact.format.is_none().then_some(Foreign::Unknown);
     }
     Ok(fact)
+}
+
+/// LUKS, or by the qcow2 specification: the encryption method at byte 32, 0 for none.
+fn is_encrypted(header: &[u8]) -> bool {
+    let is_qcow2 = judge(header, 0).0 == Some(ImageFormat::Qcow2);
+    let method = header.get(32..36).unwrap_or_default();
+    header.starts_with(LUKS_MAGIC) || (is_qcow2 && method.iter().any(|byte| *byte != 0))
 }
 
 /// qcow2 specification: version at byte 4, virtual size at byte 24, both big-endian.
@@ -201,6 +219,8 @@ mod tests {
             (at(2048 - 512, b"koly"), Some("DMG")),
             (at(0, b"vhdxfile"), Some("VHDX")),
             (qcow2(1, 0), Some("qcow version 1")),
+            (qcow2(4, 0), Some("qcow of an unknown version")),
+            (QCOW_MAGIC.to_vec(), Some("qcow of an unknown version")),
             (at(0, b"\x1f\x8b\x08"), Some("gzip")),
             (at(512, b"EFI PART"), None),
             (qcow2(3, 5), None),
@@ -212,6 +232,34 @@ mod tests {
             };
             assert_eq!(fact.foreign.map(|one| one.to_string()).as_deref(), name);
             assert_eq!(fact.format.is_none(), name.is_some(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn encrypted_images_are_told() {
+        let keep = tempfile::tempdir().unwrap();
+        let tree = Tree::at(keep.path()).unwrap();
+        let method = |version: u32, method: u32| {
+            let mut bytes = qcow2(version, 1 << 20);
+            bytes.extend(method.to_be_bytes());
+            bytes
+        };
+        for (bytes, encrypted) in [
+            (b"LUKS\xba\xbe\0\x01".to_vec(), true),
+            (b"LUKS\xba\xbe\0\x02".to_vec(), true),
+            (b"LUKS".to_vec(), false),
+            (method(3, 2), true),
+            (method(2, 1), true),
+            (method(3, 0), false),
+            (qcow2(3, 1), false),
+            (vec![1; 512], false),
+        ] {
+            fs::write(keep.path().join("image"), &bytes).unwrap();
+            let Found::Image(fact) = look(&tree, Path::new("/image")) else {
+                panic!("no image");
+            };
+            assert_eq!(fact.encrypted, encrypted, "{bytes:?}");
+            assert!(fact.format.is_some(), "{bytes:?}");
         }
     }
 

@@ -176,11 +176,10 @@ impl Local {
                 identity: identity(),
                 ..FileFact::default()
             }),
-            Found::Character => Some(FileFact {
-                device: Some(Device::Character),
-                ..FileFact::default()
-            }),
-            Found::Unfit(_) | Found::Missing(_) => Some(FileFact::default()),
+            Found::Character => Some(no_image(Device::Character)),
+            Found::Directory => Some(no_image(Device::Directory)),
+            Found::Special => Some(no_image(Device::Special)),
+            Found::Loop | Found::Missing(_) => Some(FileFact::default()),
             Found::Unknown(_) => None,
         }
     }
@@ -194,6 +193,13 @@ impl Local {
     /// The version of an emulator that a domain names; see [`Local::emulator`].
     pub fn version_of(&self, path: &str) -> Option<Version> {
         self.emulator(path)?.version
+    }
+}
+
+fn no_image(device: Device) -> FileFact {
+    FileFact {
+        device: Some(device),
+        ..FileFact::default()
     }
 }
 
@@ -352,8 +358,16 @@ mod tests {
             ..FileFact::default()
         };
         assert_eq!(local.file("/var/lib/nvram/vm_VARS.fd"), Some(present));
-        for path in ["/var/lib/nvram", "/absent", "var/lib/nvram/vm_VARS.fd", ""] {
+        for path in ["/absent", "var/lib/nvram/vm_VARS.fd", ""] {
             assert_eq!(local.file(path), Some(FileFact::default()), "{path}");
+        }
+        let socket = keep.path().join("socket");
+        std::os::unix::net::UnixListener::bind(socket).unwrap();
+        for (path, device) in [
+            ("/var/lib/nvram", Device::Directory),
+            ("/socket", Device::Special),
+        ] {
+            assert_eq!(local.file(path), Some(no_image(device)), "{path}");
         }
         if !rustix::process::geteuid().is_root() {
             let closed = keep.path().join("var/lib/nvram");

@@ -239,6 +239,9 @@ pub struct FileFact {
     /// The format, when it is one of the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub foreign: Option<Foreign>,
+    /// The bytes that the guest would see are encrypted: LUKS, or a qcow2 image with encryption.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub encrypted: bool,
     /// What there is, when it is no regular file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<Device>,
@@ -248,14 +251,18 @@ pub struct FileFact {
     pub identity: Option<(u64, u64)>,
 }
 
-/// A device node.
+/// What is at a path instead of a regular file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Device {
     /// A disk, partition or volume: an image exists there.
     Block,
-    /// Anything else, such as a keyboard: no image exists there.
+    /// Any other device, such as a keyboard: no image exists there.
     Character,
+    /// No image exists there either.
+    Directory,
+    /// A FIFO or socket: no image exists there.
+    Special,
 }
 
 /// A dotted version, compared number by number: `7.2.22`, `9.0.0`.

@@ -11,7 +11,9 @@
 //! that is there with the same source is changed, not added again, and stays a CD-ROM if it is one.
 //! **Boot order.** libvirt refuses `<boot dev>` in `<os>` beside orders of devices: what it named gets
 //! an order of its own, after the given images.
-//! **Blocked** when an image does not exist, or is neither raw nor qcow2.
+//! **Blocked** when an image does not exist, is neither raw nor qcow2, or is encrypted and the definition
+//! has no `<encryption>` for it; and when a disk that is to be on SATA is read-only or has blocks of more
+//! than 512 bytes, which SATA disks cannot have.
 //!
 //! ```xml,before
 //! <os>
@@ -35,6 +37,7 @@
 
 mod boot;
 mod image;
+mod obstacle;
 mod target;
 
 use roxmltree::Node;
@@ -144,7 +147,11 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     orders.move_others(&mut patch);
     let mut targets = Targets::of(document, bus);
     for (image, order) in images.iter().zip(&orders.of_images) {
-        match image.disk_of(document, context.facts) {
+        let disk = image.disk_of(document, context.facts);
+        if let Some(reason) = obstacle::of(document, image, disk, bus) {
+            return Outcome::blocked(reason);
+        }
+        match disk {
             Some(disk) => update(disk, image, bus, *order, &mut targets, &mut patch),
             None => {
                 let new = new(image, bus, &targets.next(), *order);
@@ -204,8 +211,7 @@ fn update(
     let format = image.format.to_string();
     let mut driver = vec![("type", format.as_str())];
     let mut changed = Vec::new();
-    // A CD-ROM stays one, and where it is; a LUN is the host's own disk.
-    if matches!(disk.attribute("device"), None | Some("disk")) {
+    if obstacle::is_disk(disk) {
         driver.extend([("cache", "none"), ("discard", "unmap")]);
         if target::bus(disk) != Some(bus) {
             // Names are kept apart by bus, and addresses are of another kind.

@@ -5,7 +5,8 @@
 //! that QEMU does not know (too new after a move, dropped after an upgrade) does not start.
 //! **Applies when** the machine is made from the template; on an existing domain when it is named
 //! with `--pass` or `machine.convert` is set.
-//! **Leaves alone** a q35 machine whose version the host knows.
+//! **Leaves alone** a q35 machine whose version the host knows, and with a note a distribution's own
+//! type (`pc-q35-jammy`), of which only libvirt knows whether it is there.
 //! **Blocked** on an i440fx machine, because nothing of it fits: PCI addresses, IDE disks and
 //! controllers have no place on q35, and libvirt refuses a mere change of the name.
 //! `machine.convert=yes` converts all of it: addresses and i440fx controllers go, libvirt gives new
@@ -103,6 +104,7 @@ fn version(name: &str, known: &Known<'_>) -> Outcome {
         let satisfied = format!("the machine type is {name}");
         return Ensure::new(Patch::new("machine", "<domain/>"), "", satisfied)
             .noting(deprecated)
+            .noting(known.doubt(name))
             .into();
     }
     let nearest = known.nearest(name);

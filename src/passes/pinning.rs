@@ -35,7 +35,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::elements::element;
-use super::{Context, Ensure, Needs, Outcome, Pass, guest};
+use super::settings::Settings;
+use super::{Context, Ensure, Needs, Outcome, Pass, fake_core_count, guest};
 use crate::document::{Document, children};
 use crate::host::Cpu;
 use crate::idset;
@@ -76,10 +77,11 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     let Some(pins) = assign(&vcpus, threads, others, cpu) else {
         let left: usize = others.iter().map(Vec::len).sum();
         return Outcome::blocked(format!(
-            "{} have no place: the host has {}, the first stays free, and the others have {}; ask for fewer with --vcpus",
+            "{} have no place: the host has {}, the first stays free, and the others have {}; {}",
             text::count(vcpus.len(), "vCPU"),
             text::count(cpu.siblings.len(), "core"),
             text::count(left, "thread"),
+            fewer(vcpus.len(), threads as usize, left, context.settings),
         ));
     };
     let cores = vcpus.len().div_ceil(threads as usize);
@@ -98,6 +100,26 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     )
     .noting(pins.notes)
     .into()
+}
+
+/// How to ask for fewer vCPUs than there are, when `left` threads are left for them.
+fn fewer(vcpus: usize, threads: usize, left: usize, settings: &Settings) -> String {
+    let asked = fake_core_count::asked(settings).is_some();
+    // topology gives a power of two; another number is fake-core-count's, which refuses --vcpus.
+    if !asked && vcpus.is_power_of_two() {
+        return "ask for fewer with --vcpus".to_owned();
+    }
+    let fits =
+        |count: &usize| *count > 2 && !count.is_power_of_two() && count.is_multiple_of(threads);
+    match (1..=left.min(vcpus)).rev().find(fits) {
+        Some(count) if asked => {
+            format!("ask for fewer with --set fake-core-count.vcpus={count}")
+        }
+        Some(count) => format!(
+            "ask for fewer with --set fake-core-count.vcpus={count} where that pass runs, and with --vcpus where it does not"
+        ),
+        None => "ask for fewer with --vcpus, without fake-core-count".to_owned(),
+    }
 }
 
 /// Where each vCPU goes.

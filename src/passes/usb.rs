@@ -5,7 +5,8 @@
 //! and older do not start with an xHCI controller of QEMU's.
 //! **Replaces** every USB controller by one of the right kind with the same index, so that the
 //! addresses of devices stay good. A port the new controller does not have is left to libvirt: xHCI
-//! has 15, USB 2 has 6.
+//! has 15, USB 2 has 6. Where more devices than that keep every port taken, one more is left: libvirt
+//! adds a hub for them, which needs a port.
 //! **Leaves alone** a controller that is right, and hubs and devices.
 //!
 //! ```xml,before
@@ -22,18 +23,19 @@
 //! </devices>
 //! ```
 
+mod ports;
+
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use roxmltree::Node;
 
-use super::elements::{element, removed, with};
+use super::elements::{element, with};
 use super::settings::{Setting, one_of};
 use super::{Context, Ensure, Needs, Outcome, Pass, guest};
-use crate::document::{Document, child};
+use crate::document::Document;
 use crate::macos::Usb;
 use crate::merge::{Op, Patch};
-use crate::text;
 
 /// The pass.
 pub const PASS: Pass = Pass {
@@ -91,11 +93,13 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     };
     let mut patch = Patch::new("usb", "<domain/>");
     let mut ports: BTreeMap<u32, u32> = BTreeMap::new();
+    let mut is_new = false;
     for (index, controllers) in controllers(document) {
         let count = match is_right(&controllers, usb) {
             true => ports_of(&controllers, usb),
             false => {
                 replace(&controllers, index, usb, &mut patch);
+                is_new = true;
                 new_ports
             }
         };
@@ -108,14 +112,9 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         }
         first.insert(new_ports);
     }
-    let moved = free_lost_ports(document, &ports, &mut patch);
+    let notes = ports::free_lost(document, &ports, is_new, &mut patch);
     Ensure::new(patch, format!("{name} {why}"), format!("{name} is there"))
-        .noting((moved > 0).then(|| {
-            format!(
-                "{} to be given another port by libvirt: the new controller does not have the old one",
-                text::count(moved, "USB device")
-            )
-        }))
+        .noting(notes)
         .into()
 }
 
@@ -220,38 +219,4 @@ fn new(index: u32, usb: Usb) -> Vec<xmltree::Element> {
                 .collect()
         }
     }
-}
-
-/// Takes the USB addresses away that no controller has any more, and counts them. A port behind a hub
-/// is good as long as the hub's own is.
-fn free_lost_ports(
-    document: &Document<'_>,
-    ports: &BTreeMap<u32, u32>,
-    patch: &mut Patch,
-) -> usize {
-    let devices = document.find(&["devices"]);
-    let lost: Vec<Node<'_, '_>> = devices
-        .into_iter()
-        .flat_map(|devices| devices.children().filter(Node::is_element))
-        .filter(|device| {
-            let Some(address) = child(*device, "address") else {
-                return false;
-            };
-            let bus = address
-                .attribute("bus")
-                .map_or(Some(0), |bus| bus.parse().ok());
-            let port = address.attribute("port");
-            let first = port
-                .and_then(|port| port.split('.').next())
-                .and_then(|port| port.parse::<u32>().ok());
-            let has = bus.and_then(|bus: u32| ports.get(&bus));
-            address.attribute("type") == Some("usb")
-                && first.is_some_and(|first| has.is_none_or(|count| first > *count))
-        })
-        .collect();
-    for device in &lost {
-        let freed = with(element(device.tag_name().name(), &[]), [removed("address")]);
-        patch.change(&["devices"], *device, Op::Merge, freed);
-    }
-    lost.len()
 }

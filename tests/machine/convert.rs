@@ -122,6 +122,43 @@ fn the_version_is_kept_where_the_host_has_it() {
 }
 
 #[test]
+fn without_a_list_only_qemus_own_types_keep_their_version() {
+    for (before, after, note) in [
+        ("pc-i440fx-6.2", "pc-q35-6.2", ""),
+        (
+            "pc-i440fx-8.1",
+            "pc-q35-7.2",
+            "QEMU 7.2.22 does not know pc-q35-8.1; pc-q35-7.2 is the nearest",
+        ),
+        ("pc", "q35", ""),
+        (
+            "pc-i440fx-jammy",
+            "q35",
+            "it is not known whether QEMU 7.2.22 has pc-q35-jammy; the host's libvirt tells (--host libvirt), and q35 is there in any case",
+        ),
+    ] {
+        let os = |name: &str| format!("<os>\n  <type machine='{name}'>hvm</type>\n</os>");
+        let report = pass("machine")
+            .facts(|facts| facts.emulators[0].machines.clear())
+            .with("machine.convert=yes")
+            .makes(&os(before), &os(after));
+        assert_eq!(notes(&report), note);
+    }
+    // Who runs one of QEMU's own has the other as well.
+    let report = pass("machine")
+        .facts(|facts| facts.emulators.clear())
+        .with("machine.convert=yes")
+        .makes(
+            "<os>\n  <type machine='pc-i440fx-6.2'>hvm</type>\n</os>",
+            "<os>\n  <type machine='pc-q35-6.2'>hvm</type>\n</os>",
+        );
+    assert_eq!(
+        notes(&report),
+        "it is not known whether the host's QEMU has pc-q35-6.2; the host's libvirt tells (--host libvirt)"
+    );
+}
+
+#[test]
 fn the_boot_order_stays() {
     let ide = disk("disk", "<target dev='hda' bus='ide'/>", "");
     let sata = disk("disk", "<target dev='sda' bus='sata'/>", "");

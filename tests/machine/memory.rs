@@ -62,6 +62,16 @@ fn memory_is_what_was_asked_for() {
             "<memory dumpCore='off'>4194304</memory>",
             "<memory dumpCore='off'>976563</memory>",
         ),
+        (
+            "memory.size=4TiB",
+            "<memory unit='PiB'>1</memory>",
+            "<memory unit='KiB'>4294967296</memory>",
+        ),
+        (
+            "memory.size=2PiB",
+            "<memory unit='P'>1</memory>",
+            "<memory unit='P'>2</memory>",
+        ),
         // The same amount in another unit is the same.
         (
             "memory.size=4GiB",
@@ -139,7 +149,7 @@ fn what_else_counts_memory_follows() {
         ),
         (
             "<memory unit='parsec'>4</memory>".to_owned(),
-            "the amount of <memory> cannot be read: the units are b, KB, KiB, MB, MiB, GB, GiB, TB and TiB; K, M, G and T mean KiB to TiB",
+            "the amount of <memory> cannot be read: the units are b, KB, KiB, MB, MiB and so on to EB and EiB; K, M, G, T, P and E mean KiB to EiB",
         ),
     ] {
         pass("memory")
@@ -194,6 +204,7 @@ fn amounts_that_make_no_sense_are_refused() {
             "it is a whole number with a unit, such as 8GiB or 8192MiB",
         ),
         ("99999999999TiB", "it is more than any host has"),
+        ("16EiB", "it is more than any host has"),
     ] {
         let error = Settings::default().set("memory.size", value).unwrap_err();
         assert_eq!(

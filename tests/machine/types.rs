@@ -40,11 +40,29 @@ fn without_a_list_the_version_of_qemu_tells() {
     for name in ["q35", "pc-q35-7.2", "pc-q35-6.1", "pc-q35-rhel9.2.0"] {
         case().keeps(&os(name));
     }
+    // Of a distribution's own type it does not.
+    for (name, note) in [
+        ("q35", ""),
+        ("pc-q35-7.2", ""),
+        (
+            "pc-q35-jammy",
+            "it is not known whether QEMU 7.2.22 has pc-q35-jammy; the host's libvirt tells (--host libvirt)",
+        ),
+        (
+            "pc-q35-rhel9.2.0",
+            "it is not known whether QEMU 7.2.22 has pc-q35-rhel9.2.0; the host's libvirt tells (--host libvirt)",
+        ),
+    ] {
+        assert_eq!(notes(&case().keeps(&os(name))), note);
+    }
     case().makes(&os("pc-q35-8.0"), &os("pc-q35-7.2"));
     case().makes(&os("pc-q35-1.7"), &os("q35"));
     // Nothing is known of the host's QEMU.
     let unknown = case().facts(|facts| facts.emulators.clear());
-    unknown.keeps(&os("pc-q35-99.0"));
+    assert_eq!(
+        notes(&unknown.keeps(&os("pc-q35-99.0"))),
+        "it is not known whether the host's QEMU has pc-q35-99.0; the host's libvirt tells (--host libvirt)"
+    );
     let newer = case().facts(|facts| facts.emulators[0].version = Some(Version::new(10, 0, 2)));
     newer.keeps(&os("pc-q35-10.0"));
 }

@@ -4,13 +4,15 @@ use roxmltree::Node;
 
 use super::super::Context;
 use crate::document::{Document, child};
-use crate::host::{Device, Facts, ImageFormat};
+use crate::host::{Device, Facts, Foreign, ImageFormat};
 
 /// An image or block device.
 pub(super) struct Image<'s> {
     pub(super) path: &'s str,
     pub(super) format: ImageFormat,
     pub(super) is_block: bool,
+    /// The guest would see ciphertext.
+    pub(super) is_encrypted: bool,
     /// Which file it is.
     pub(super) identity: Option<(u64, u64)>,
     /// By its name: nothing else tells it from outside.
@@ -30,6 +32,7 @@ impl<'s> Image<'s> {
             path,
             format,
             is_block,
+            is_encrypted: fact.is_some_and(|fact| fact.encrypted),
             identity: fact.and_then(|fact| fact.identity),
             is_opencore: is_opencore(path),
         };
@@ -38,24 +41,45 @@ impl<'s> Image<'s> {
                 format!("nothing is known of the image '{path}'; run this on its host, or say --set disk.format=raw or qcow2")
             });
         };
-        if fact.device == Some(Device::Character) {
-            return Err(format!("'{path}' is a character device and holds no image"));
+        match fact.device {
+            Some(Device::Block) => return Ok(image(said.unwrap_or(ImageFormat::Raw), true)),
+            Some(Device::Character) => {
+                return Err(format!("'{path}' is a character device and holds no image"));
+            }
+            Some(Device::Directory) => {
+                return Err(format!("'{path}' is a directory; name an image in it"));
+            }
+            Some(Device::Special) => {
+                return Err(format!("'{path}' is a FIFO or socket and holds no image"));
+            }
+            None => {}
         }
         if !fact.exists {
-            return Err(format!(
-                "there is no image file '{path}'; check the path, or create one: qemu-img create -f qcow2 {path} 128G"
-            ));
-        }
-        if let Some(foreign) = fact.foreign {
-            return Err(match foreign.is_packed() {
-                true => format!("'{path}' is a {foreign} file; unpack it first"),
+            let is_node = path.starts_with("/dev/") && !path.starts_with("/dev/shm/");
+            return Err(match is_node {
+                true => {
+                    format!("there is no device '{path}'; lsblk -p lists those that the host has")
+                }
                 false => format!(
-                    "'{path}' is a {foreign} image; convert it first: qemu-img convert -O qcow2 {path} {path}.qcow2"
+                    "there is no image file '{path}'; check the path, or create one: qemu-img create -f qcow2 {path} 128G"
                 ),
             });
         }
-        if fact.device == Some(Device::Block) {
-            return Ok(image(said.unwrap_or(ImageFormat::Raw), true));
+        match fact.foreign {
+            Some(Foreign::Unknown) => {
+                return Err(format!(
+                    "'{path}' begins like a qcow2 image, but of a version that there is not (QEMU knows 2 and 3); it is damaged, or no image"
+                ));
+            }
+            Some(foreign) if foreign.is_packed() => {
+                return Err(format!("'{path}' is a {foreign} file; unpack it first"));
+            }
+            Some(foreign) => {
+                return Err(format!(
+                    "'{path}' is a {foreign} image; convert it first: qemu-img convert -O qcow2 {path} {path}.qcow2"
+                ));
+            }
+            None => {}
         }
         match fact.format.or(said) {
             Some(format) => Ok(image(format, false)),

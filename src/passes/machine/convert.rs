@@ -3,7 +3,7 @@
 use roxmltree::Node;
 
 use super::disks::{self, Disk};
-use super::known::Known;
+use super::known::{self, Known};
 use crate::document::{Document, child, children, qemu};
 use crate::merge::{Patch, options};
 use crate::passes::Ensure;
@@ -45,16 +45,23 @@ pub(super) fn patch(
     Ok(Ensure::new(conversion.patch, reason, "").noting(notes))
 }
 
-/// The q35 type of the same version, where the host has it.
+/// The q35 type of the same version, where the host has it. QEMU's own types come in pairs; of a
+/// distribution's nothing is known without a list.
 fn machine_for(name: &str, known: &Known<'_>) -> (String, Vec<String>) {
     let Some(version) = name.strip_prefix("pc-i440fx-") else {
         return ("q35".to_owned(), Vec::new());
     };
     let same = format!("pc-q35-{version}");
-    if known.knows(&same) != Some(false) {
-        return (same, Vec::new());
+    let knows = known.knows(&same);
+    if knows == Some(true) || (knows.is_none() && known::version(&same).is_some()) {
+        let note = known.doubt(&same);
+        return (same, note.into_iter().collect());
     }
     let nearest = known.nearest(&same);
+    if let Some(doubt) = known.doubt(&same) {
+        let note = format!("{doubt}, and {nearest} is there in any case");
+        return (nearest, vec![note]);
+    }
     let note = format!(
         "{} does not know {same}; {nearest} is the nearest",
         known.qemu()

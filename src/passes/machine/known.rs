@@ -1,7 +1,7 @@
 //! Which machine types the host's QEMU knows.
 
 use crate::document::Document;
-use crate::host::{Emulator, Facts, Version};
+use crate::host::{Emulator, Facts, Machine, Version};
 use crate::passes::guest;
 
 /// The emulator of a domain, as far as machine types go.
@@ -10,6 +10,9 @@ pub(super) struct Known<'f> {
 }
 
 const Q35: &str = "pc-q35-";
+
+/// The newest type; every QEMU has it.
+const ALIAS: &str = "q35";
 
 /// QEMU has dropped older q35 types long ago (2.4 is the first in QEMU 7.2, measured).
 const OLDEST: Version = Version::new(2, 4, 0);
@@ -29,27 +32,46 @@ impl<'f> Known<'f> {
         }
     }
 
-    /// Whether there is such a q35 type; `None` when nothing says so.
+    /// Whether there is such a q35 type; `None` when nothing says so, as of a distribution's own type
+    /// where there is no list.
     pub(super) fn knows(&self, name: &str) -> Option<bool> {
-        let emulator = self.emulator?;
-        if !emulator.machines.is_empty() {
+        let machines = self.machines();
+        if !machines.is_empty() {
             let is = |one: &str| one == name;
             return Some(
-                emulator.machines.iter().any(|machine| {
+                machines.iter().any(|machine| {
                     is(&machine.name) || machine.canonical.as_deref().is_some_and(is)
                 }),
             );
         }
-        let version = version(name)?;
-        (version < OLDEST || version > minor(emulator.version?)).then_some(false)
+        if name == ALIAS {
+            return Some(true);
+        }
+        let (version, emulator) = (version(name)?, self.emulator?);
+        Some(version >= OLDEST && version <= minor(emulator.version?))
+    }
+
+    /// What is to be said of a type that nothing is known of.
+    pub(super) fn doubt(&self, name: &str) -> Option<String> {
+        self.knows(name).is_none().then(|| {
+            format!(
+                "it is not known whether {} has {name}; the host's libvirt tells (--host libvirt)",
+                self.qemu()
+            )
+        })
+    }
+
+    /// The types, when they are known.
+    fn machines(&self) -> &'f [Machine] {
+        self.emulator
+            .map(|emulator| emulator.machines.as_slice())
+            .unwrap_or_default()
     }
 
     /// Whether QEMU has announced the type's removal.
     pub(super) fn is_deprecated(&self, name: &str) -> bool {
-        let machines = self.emulator.map(|emulator| &emulator.machines);
-        machines
-            .into_iter()
-            .flatten()
+        self.machines()
+            .iter()
             .any(|machine| machine.deprecated && machine.name == name)
     }
 
@@ -57,10 +79,10 @@ impl<'f> Known<'f> {
     /// where versions say nothing, the alias.
     pub(super) fn nearest(&self, name: &str) -> String {
         let Some(wanted) = version(name) else {
-            return "q35".to_owned();
+            return ALIAS.to_owned();
         };
-        let machines = self.emulator.map_or(&[][..], |emulator| &emulator.machines);
-        let mut names: Vec<(Version, &str)> = machines
+        let mut names: Vec<(Version, &str)> = self
+            .machines()
             .iter()
             .flat_map(|machine| [Some(machine.name.as_str()), machine.canonical.as_deref()])
             .flatten()
@@ -74,13 +96,13 @@ impl<'f> Known<'f> {
         let newest = self.emulator.and_then(|emulator| emulator.version);
         match newest.map(minor).filter(|newest| wanted > *newest) {
             Some(newest) => format!("{Q35}{}.{}", newest.major, newest.minor),
-            None => "q35".to_owned(),
+            None => ALIAS.to_owned(),
         }
     }
 }
 
 /// The version of `pc-q35-7.2`; `None` for an alias or a distribution's own name.
-fn version(name: &str) -> Option<Version> {
+pub(super) fn version(name: &str) -> Option<Version> {
     name.strip_prefix(Q35)?.parse().ok()
 }
 

@@ -24,6 +24,12 @@ const UNITS: &[(&str, u128)] = &[
     ("tb", 1000 * 1000 * 1000 * 1000),
     ("t", 1 << 40),
     ("tib", 1 << 40),
+    ("pb", 1000 * 1000 * 1000 * 1000 * 1000),
+    ("p", 1 << 50),
+    ("pib", 1 << 50),
+    ("eb", 1000 * 1000 * 1000 * 1000 * 1000 * 1000),
+    ("e", 1 << 60),
+    ("eib", 1 << 60),
 ];
 
 /// No host has more: 4 EiB. Larger numbers would overflow inside of libvirt.
@@ -46,7 +52,7 @@ impl Amount {
             return Err(shape());
         }
         let size = size_of(unit.unwrap_or("KiB")).ok_or_else(|| {
-            "the units are b, KB, KiB, MB, MiB, GB, GiB, TB and TiB; K, M, G and T mean KiB to TiB"
+            "the units are b, KB, KiB, MB, MiB and so on to EB and EiB; K, M, G, T, P and E mean KiB to EiB"
                 .to_owned()
         })?;
         let kib = number
@@ -72,7 +78,7 @@ impl Amount {
 pub(super) fn is_decimal(unit: &str) -> bool {
     matches!(
         unit.to_ascii_lowercase().as_str(),
-        "kb" | "mb" | "gb" | "tb"
+        "kb" | "mb" | "gb" | "tb" | "pb" | "eb"
     )
 }
 
@@ -94,7 +100,13 @@ impl fmt::Display for Amount {
     /// In the largest unit that gives a whole number: `8 GiB`, `1500 MiB`; otherwise roughly as
     /// well: `16459750 KiB (15.6 GiB)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (unit, kib) in [("TiB", 1 << 30), ("GiB", 1 << 20), ("MiB", 1 << 10)] {
+        for (unit, kib) in [
+            ("EiB", 1 << 50),
+            ("PiB", 1 << 40),
+            ("TiB", 1 << 30),
+            ("GiB", 1 << 20),
+            ("MiB", 1 << 10),
+        ] {
             if self.0 > 0 && self.0.is_multiple_of(kib) {
                 return write!(f, "{} {unit}", self.0 / kib);
             }
@@ -129,6 +141,12 @@ mod tests {
             ("2048bytes", 2),
             ("1TiB", 1_073_741_824),
             ("1TB", 976_562_500),
+            ("1P", 1 << 40),
+            ("1pib", 1 << 40),
+            ("1PB", 976_562_500_000),
+            ("1E", 1 << 50),
+            ("4EiB", 1 << 52),
+            ("1EB", 976_562_500_000_000),
         ] {
             assert_eq!(Amount::parse(text), Ok(Amount(kib)), "{text}");
         }
@@ -138,7 +156,10 @@ mod tests {
             "8.5GiB",
             "-8GiB",
             "8 XiB",
-            "8PiB",
+            "8ZiB",
+            "8EiB",
+            "5EiB",
+            "340282366920938463463374607431768211455EiB",
             "0x8GiB",
             "99999999999999TiB",
             "340282366920938463463374607431768211456",
@@ -160,6 +181,8 @@ mod tests {
             (16_459_750, "16459750 KiB (15.6 GiB)"),
             (1000, "1000 KiB"),
             (1 << 30, "1 TiB"),
+            (3 << 40, "3 PiB"),
+            (1 << 50, "1 EiB"),
         ] {
             assert_eq!(Amount(kib).to_string(), said);
         }
