@@ -135,7 +135,7 @@ impl Blocked {
 /// The files a definition and the settings name: facts about them decide.
 fn files(document: &Document<'_>, settings: &Settings) -> Vec<String> {
     let os = Os::read(document);
-    let mut paths: Vec<String> = [os.loader, os.template, os.nvram]
+    let mut paths: Vec<String> = [os.loader, os.template]
         .into_iter()
         .flatten()
         .chain(settings.get("firmware.loader"))
@@ -148,9 +148,12 @@ fn files(document: &Document<'_>, settings: &Settings) -> Vec<String> {
     let mac = settings.get("mac.model").and_then(Mac::find);
     let new_name = settings.get("machine-name.name").map(str::to_owned);
     let new_name = new_name.or_else(|| mac.map(machine_name::usual_name));
+    let mut stores: Vec<String> = os.nvram.map(str::to_owned).into_iter().collect();
     for name in [document.text_at(&["name"]), new_name.as_deref()] {
-        paths.extend(nvram::default_paths(name, &os));
+        stores.extend(nvram::default_paths(name, &os));
     }
+    paths.extend(stores.iter().flat_map(|path| nvram::new_paths(path)));
+    paths.extend(stores);
     paths
 }
 
