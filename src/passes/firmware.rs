@@ -380,9 +380,7 @@ fn keep(
                 let reason = format!("no nvram template was named; {vars} belongs to the loader");
                 Ok(choice(vars, reason))
             }
-            None => Err(Blocked::because(format!(
-                "no nvram template is known for the loader '{code}'; name one with --nvram-template"
-            ))),
+            None => Err(no_template(code, builds)),
         };
     };
     let vars_size = builds.size_of_vars(vars);
@@ -401,7 +399,9 @@ fn keep(
             words(size)
         ))
     } else {
-        None
+        builds.no_pair(code, vars).map(|why| {
+            format!("the nvram template {vars} does not belong to the loader {code}: {why}")
+        })
     };
     match (wrong, expected) {
         (None, _) => Ok(choice(vars.to_owned(), String::new())),
@@ -434,9 +434,7 @@ fn asked_for(
         .map(str::to_owned)
         .or_else(|| builds.template_for(code));
     let Some(vars) = vars else {
-        return Err(Blocked::because(format!(
-            "no nvram template is known for the loader '{code}'; name one with --nvram-template"
-        )));
+        return Err(no_template(code, builds));
     };
     belongs_together(code, &vars, builds)?;
     let same = os.loader == Some(code) && os.template == Some(vars.as_str());
@@ -454,7 +452,7 @@ fn asked_for(
     })
 }
 
-/// The template exists, as far as is known, and is for builds of the loader's size.
+/// The template exists, as far as is known, and the loader is one of its build by their sizes.
 fn belongs_together(code: &str, vars: &str, builds: &Builds<'_>) -> Result<(), Blocked> {
     if builds.exists(vars) == Some(false) {
         return Err(Blocked::because(format!(
@@ -467,8 +465,24 @@ fn belongs_together(code: &str, vars: &str, builds: &Builds<'_>) -> Result<(), B
                 "the loader '{code}' is a {code_size} build and the nvram template '{vars}' belongs to {vars_size} builds"
             )))
         }
-        _ => Ok(()),
+        _ => match builds.no_pair(code, vars) {
+            Some(why) => Err(Blocked::because(format!(
+                "the nvram template '{vars}' does not belong to the loader '{code}': {why}"
+            ))),
+            None => Ok(()),
+        },
     }
+}
+
+fn no_template(code: &str, builds: &Builds<'_>) -> Blocked {
+    Blocked::because(match builds.is_combined(code) {
+        true => format!(
+            "the loader '{code}' is CODE and VARS in one image, to which no nvram template belongs; name a CODE image with --loader"
+        ),
+        false => format!(
+            "no nvram template is known for the loader '{code}'; name one with --nvram-template"
+        ),
+    })
 }
 
 fn best(
