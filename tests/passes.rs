@@ -31,7 +31,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use similar::{ChangeTag, TextDiff};
 use virt_patch::document::Document;
 use virt_patch::host::local::{Local, Wanted};
-use virt_patch::host::{Emulator, Facts, FileFact, Firmware, ImageFormat};
+use virt_patch::host::{CpuModel, Emulator, Facts, FileFact, Firmware, ImageFormat};
 use virt_patch::passes::{self, settings::Settings};
 use virt_patch::pipeline::Step;
 use virt_patch::profile::Profile;
@@ -244,6 +244,13 @@ fn known(facts: &mut Facts, key: &str, value: &str) {
         ("vendor", [vendor]) => facts.cpu.vendor = Some((*vendor).to_owned()),
         ("libvirt", ["unknown"]) => facts.libvirt = None,
         ("libvirt", [version]) => facts.libvirt = Some(hosts::version(version)),
+        ("models", names) => {
+            let model = |name: &&str| CpuModel {
+                name: (*name).to_owned(),
+                ..CpuModel::default()
+            };
+            facts.cpu_models = Some(names.iter().map(model).collect());
+        }
         ("emulators", ["unknown"]) => facts.emulators.clear(),
         ("emulator", [path, version]) => facts.emulators.push(hosts::emulator(path, version)),
         ("emulator", [path, version, "without", device]) => facts.emulators.push(Emulator {
