@@ -5,7 +5,7 @@
 #[path = "common/table.rs"]
 mod table;
 
-use table::{domain, host};
+use table::{domain, given, host};
 
 /// Eight cores of two threads, numbered i and i + 8.
 const EIGHT: &str = "0,8 1,9 2,10 3,11 4,12 5,13 6,14 7,15";
@@ -143,6 +143,28 @@ fn counts_the_pass_does_not_make() {
             .run("fake-core-count")
             .says(said)
             .unchanged();
+    }
+}
+
+#[test]
+fn an_argument_that_enables_another_count() {
+    for (argument, said) in [
+        (
+            "8",
+            "blocked: the argument -smp 8 (line 4) wins over <vcpu> and <topology>, and its cpus would have to be 6; take it out of <qemu:commandline> first",
+        ),
+        (
+            "6,maxcpus=8",
+            "changed: macOS does not boot with 6 vCPUs, but with 6 enabled ones of 8",
+        ),
+    ] {
+        given(&format!(
+            "<domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>\n  <vcpu>6</vcpu>\n  <qemu:commandline>\n    <qemu:arg value='-smp'/>\n    <qemu:arg value='{argument}'/>\n  </qemu:commandline>\n</domain>\n"
+        ))
+        .on(&host(EIGHT))
+        .set("fake-core-count.vcpus=6")
+        .run("fake-core-count")
+        .says(said);
     }
 }
 

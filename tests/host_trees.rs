@@ -215,16 +215,56 @@ fn administrators_and_accidents() {
         "/usr/share/OVMF/OVMF_CODE_4M.fd",
         "/usr/share/OVMF/OVMF_VARS.fd",
     );
+    let mine = descriptor("/usr/share/OVMF/MY_CODE.fd", "/usr/share/OVMF/MY_VARS.fd");
+    let again = descriptor(
+        "/usr/share/OVMF/OVMF_CODE_4M.fd",
+        "/usr/share/OVMF/OVMF_VARS_4M.fd",
+    );
     let plain = "OVMF_CODE_4M.fd";
     type Change<'a> = &'a dyn Fn(&Path);
-    let cases: [(&str, Change, &str, &str); 13] = [
+    let hide = |root: &Path| put(root, "etc/qemu/firmware/60-edk2-x86_64.json", "");
+    let cases: [(&str, Change, &str, &str); 16] = [
         ("nothing", &|_| (), plain, ""),
         (
             "an empty file in /etc hides the plain descriptor",
-            &|root| put(root, "etc/qemu/firmware/60-edk2-x86_64.json", ""),
-            // It is still found in its known place.
-            plain,
+            &hide,
+            "OVMF_CODE.fd",
             "/etc/qemu/firmware/60-edk2-x86_64.json is empty, which hides its name",
+        ),
+        (
+            "and its build is not taken for being in a known place",
+            &hide,
+            "OVMF_CODE.fd",
+            "/usr/share/OVMF/OVMF_CODE_4M.fd is the build of \
+             '/usr/share/qemu/firmware/60-edk2-x86_64.json', which is hidden",
+        ),
+        (
+            "nor by a link to it",
+            &|root| {
+                hide(root);
+                for (name, file) in [("CODE.fd", "CODE_4M.fd"), ("VARS.fd", "VARS_4M.fd")] {
+                    let path = format!("usr/share/OVMF/OVMF_{name}");
+                    fs::remove_file(root.join(&path)).unwrap();
+                    link(root, &format!("OVMF_{file}"), &path);
+                }
+                put(root, "etc/qemu/firmware/70-mine.json", &mine);
+                for (name, size) in [("CODE", 3_653_632), ("VARS", 540_672)] {
+                    let path = root.join(format!("usr/share/OVMF/MY_{name}.fd"));
+                    fs::File::create(path).unwrap().set_len(size).unwrap();
+                }
+            },
+            "MY_CODE.fd",
+            "/usr/share/OVMF/OVMF_CODE.fd is the build of \
+             '/usr/share/qemu/firmware/60-edk2-x86_64.json', which is hidden",
+        ),
+        (
+            "unless another descriptor names it",
+            &|root| {
+                hide(root);
+                put(root, "etc/qemu/firmware/70-again.json", &again);
+            },
+            plain,
+            "",
         ),
         (
             "the same name in /etc replaces it",

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         a_converted_i440fx_machine_is_accepted_and_starts,
         a_converted_machine_boots_from_the_same_disk,
         balloons_of_every_model_start,
+        the_native_style_keeps_a_passed_through_address_size,
     ])
 }
 
@@ -215,6 +216,30 @@ fn balloons_of_every_model_start(libvirt: &Daemon) {
             end(libvirt, &name);
         }
     }
+}
+
+fn the_native_style_keeps_a_passed_through_address_size(libvirt: &Daemon) {
+    let name = "address-size";
+    let definition = format!(
+        "<domain type='qemu'>\n  <name>{name}</name>\n  <memory unit='MiB'>64</memory>\n  <os>\n    <type arch='x86_64' machine='q35'>hvm</type>\n  </os>\n  <cpu mode='maximum' check='none' migratable='on'>\n    <cache mode='passthrough'/>\n    <maxphysaddr mode='passthrough'/>\n  </cpu>\n  <devices/>\n</domain>"
+    );
+    let with = [
+        "--pass",
+        "cpu-override",
+        "--cpu-model",
+        "Penryn",
+        "--set",
+        "cpu-override.style=native",
+    ];
+    let native = render(&with, &definition);
+    assert!(!native.contains("<cache"), "{native}");
+    starts(libvirt, name, &native);
+    let stored = libvirt.definition(name);
+    assert!(
+        stored.contains("<maxphysaddr mode='passthrough'/>"),
+        "{stored}"
+    );
+    end(libvirt, name);
 }
 
 /// The image QEMU's firmware looks at first.

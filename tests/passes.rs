@@ -31,7 +31,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use similar::{ChangeTag, TextDiff};
 use virt_patch::document::Document;
 use virt_patch::host::local::{Local, Wanted};
-use virt_patch::host::{Emulator, Facts, FileFact, Firmware, ImageFormat};
+use virt_patch::host::{CpuModel, Emulator, Facts, FileFact, Firmware, ImageFormat};
 use virt_patch::passes::{self, settings::Settings};
 use virt_patch::pipeline::Step;
 use virt_patch::profile::Profile;
@@ -167,7 +167,7 @@ impl Case {
             steps: vec![step(pass).unwrap_or_else(|| step("firmware").unwrap())],
             ..Job::pass("firmware", Facts::default())
         };
-        let mut tree = None;
+        let mut tree: Option<tempfile::TempDir> = None;
         for (key, value) in &self.given {
             match key.as_str() {
                 "host" => job.facts = fixture(value),
@@ -175,6 +175,15 @@ impl Case {
                     let directory = trees::build(value);
                     job.facts = Local::root(directory.path()).unwrap().probe(&Wanted::ALL);
                     tree = Some(directory);
+                }
+                // A file of the tree, which a pass has to ask about.
+                "there" => {
+                    let (path, size) = value.split_once(' ').unwrap();
+                    let root = tree.as_ref().unwrap().path();
+                    let path = root.join(path.trim_start_matches('/'));
+                    fs::create_dir_all(path.parent().unwrap()).unwrap();
+                    let file = fs::File::create(path).unwrap();
+                    file.set_len(size.parse().unwrap()).unwrap();
                 }
                 "profile" => job.settings = profile(value),
                 "passes" => job.steps = value.split(',').map(|name| step(name).unwrap()).collect(),
@@ -235,6 +244,13 @@ fn known(facts: &mut Facts, key: &str, value: &str) {
         ("vendor", [vendor]) => facts.cpu.vendor = Some((*vendor).to_owned()),
         ("libvirt", ["unknown"]) => facts.libvirt = None,
         ("libvirt", [version]) => facts.libvirt = Some(hosts::version(version)),
+        ("models", names) => {
+            let model = |name: &&str| CpuModel {
+                name: (*name).to_owned(),
+                ..CpuModel::default()
+            };
+            facts.cpu_models = Some(names.iter().map(model).collect());
+        }
         ("emulators", ["unknown"]) => facts.emulators.clear(),
         ("emulator", [path, version]) => facts.emulators.push(hosts::emulator(path, version)),
         ("emulator", [path, version, "without", device]) => facts.emulators.push(Emulator {

@@ -41,13 +41,17 @@ impl Place {
 
     /// Runs in the directory, without passes unless the arguments name some.
     fn run(&self, arguments: &str) -> Run {
+        Run::of(self.command(arguments).output().unwrap())
+    }
+
+    fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_virt-patch"));
         command
             .args(arguments.split_whitespace())
             .current_dir(self.path())
             .env("XDG_CONFIG_HOME", self.path().join("config"))
             .env_remove("VIRT_PATCH_OSK");
-        Run::of(command.output().unwrap())
+        command
     }
 
     fn render(&self, arguments: &str) -> Run {
@@ -81,6 +85,28 @@ impl Run {
         assert_eq!((self.code, self.stdout.as_str()), (2, ""));
         assert_eq!(self.stderr, message);
     }
+}
+
+#[test]
+fn an_osk_that_does_not_fit_is_told_with_where_it_is_from() {
+    let place = Place::new(&[("osk.txt", "short\n")]);
+    let fit =
+        "'…' does not fit the setting 'applesmc.osk': the OSK has 64 characters, this has 5\n";
+    let by_variable = |arguments: &str| {
+        let mut command = place.command(&format!("render vm.xml --host host.json {arguments}"));
+        Run::of(command.env("VIRT_PATCH_OSK", "short").output().unwrap())
+    };
+    place
+        .render("--pass applesmc --osk-file osk.txt")
+        .refused(&format!(
+            "error: cannot use the OSK file 'osk.txt'\ncaused by: {fit}"
+        ));
+    by_variable("--pass applesmc").refused(&format!(
+        "error: cannot use the OSK of the environment variable VIRT_PATCH_OSK\ncaused by: {fit}"
+    ));
+    // Where no key is wanted, the variable is nobody's business.
+    let run = by_variable("--pass= --patch no-balloon");
+    assert_eq!(run.code, 0, "{}", run.stderr);
 }
 
 #[test]

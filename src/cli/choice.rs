@@ -1,5 +1,6 @@
 //! Which profile, passes and patches were asked for, and the values given to them.
 
+use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -161,19 +162,21 @@ fn given_options(args: &RunArgs) -> impl Iterator<Item = (&'static str, &'static
 
 /// What to say of options that nothing that runs looks at.
 pub(crate) fn without_effect(args: &RunArgs, steps: &[Step]) -> Vec<String> {
-    let is_read = |key: &str| {
-        steps.iter().any(|step| match step {
-            Step::Pass(pass) => pass.source.contains(&format!("\"{key}\"")),
-            Step::Patch(patch) => patch.mentions(key),
-        })
-    };
     given_options(args)
-        .filter(|(key, _)| !is_read(key))
+        .filter(|(key, _)| !is_read(key, steps))
         .map(|(key, option)| {
             let pass = key.split('.').next().unwrap_or_default();
             format!("{option} changes nothing: pass {pass}, which it is for, does not run here")
         })
         .collect()
+}
+
+/// Whether one of the steps looks at this setting.
+fn is_read(key: &str, steps: &[Step]) -> bool {
+    steps.iter().any(|step| match step {
+        Step::Pass(pass) => pass.source.contains(&format!("\"{key}\"")),
+        Step::Patch(patch) => patch.mentions(key),
+    })
 }
 
 /// What to say where a release was chosen and passes that follow it leave an existing machine alone.
@@ -247,6 +250,34 @@ pub(crate) fn set(
     patches: &mut [Chosen],
 ) -> anyhow::Result<()> {
     give(key, value, settings, patches).map_err(|(message, help)| advice(message, help))
+}
+
+/// Gives the OSK from an option, a file or the environment, in this order.
+pub(crate) fn set_osk(
+    args: &RunArgs,
+    profile: &Profile,
+    settings: &mut Settings,
+    patches: &mut [Chosen],
+) -> anyhow::Result<()> {
+    const KEY: &str = "applesmc.osk";
+    if let Some(osk) = &args.osk {
+        return set(KEY, osk, settings, patches);
+    }
+    if let Some(path) = &args.osk_file {
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("cannot read the OSK file '{}'", path.display()))?;
+        let text = text.trim_start_matches('\u{feff}');
+        let osk = text.trim_end_matches(['\r', '\n']);
+        return set(KEY, osk, settings, patches)
+            .with_context(|| format!("cannot use the OSK file '{}'", path.display()));
+    }
+    // The variable is there for every run, also for one that wants no key.
+    let is_wanted = || steps(args, profile, patches, true).is_ok_and(|steps| is_read(KEY, &steps));
+    match std::env::var("VIRT_PATCH_OSK") {
+        Ok(osk) if !osk.is_empty() && is_wanted() => set(KEY, &osk, settings, patches)
+            .context("cannot use the OSK of the environment variable VIRT_PATCH_OSK"),
+        _ => Ok(()),
+    }
 }
 
 /// A message and the next step.

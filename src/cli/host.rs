@@ -1,5 +1,6 @@
 //! `virt-patch host`: what is known of the host.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::args::HostArgs;
@@ -24,13 +25,22 @@ pub(crate) fn decisive(facts: &Facts) -> Vec<String> {
         .filter(|line| !line.ends_with("unknown"))
         .map(|line| format!("host: {line}"))
         .collect();
-    lines.extend(facts.files.iter().map(|(path, file)| {
-        let what = match (file.exists, file.size) {
-            (false, _) => "does not exist".to_owned(),
-            (true, Some(size)) => format!("{size} bytes"),
-            (true, None) => "exists".to_owned(),
+    let (there, absent): (Vec<_>, Vec<_>) = facts.files.iter().partition(|(_, file)| file.exists);
+    lines.extend(there.into_iter().map(|(path, file)| {
+        let what = match file.size {
+            Some(size) => format!("{size} bytes"),
+            None => "exists".to_owned(),
         };
         format!("host: file         {path}: {what}")
+    }));
+    // The names that a new file could get are many.
+    let mut directories: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (path, _) in absent {
+        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path.as_str()));
+        directories.entry(directory).or_default().push(name);
+    }
+    lines.extend(directories.into_iter().map(|(directory, names)| {
+        format!("host: no file      in {directory}/: {}", names.join(", "))
     }));
     lines.extend(
         facts

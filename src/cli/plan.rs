@@ -288,7 +288,6 @@ impl HostName {
 fn settings(args: &RunArgs, profile: &Profile, patches: &mut [Chosen]) -> anyhow::Result<Settings> {
     let mut settings = Settings::default();
     choice::set_profiles(profile, &mut settings, patches)?;
-    let osk = osk(args)?;
     let vcpus = args.vcpus.map(|vcpus| vcpus.to_string());
     // Without a name libvirt makes one up, and what is shown of the template stays the same.
     let uuid = args.name.as_ref().map(|_| Uuid::new_v4().to_string());
@@ -303,7 +302,6 @@ fn settings(args: &RunArgs, profile: &Profile, patches: &mut [Chosen]) -> anyhow
         ("cpu-override.model", args.cpu_model.as_deref()),
         ("firmware.loader", args.loader.as_deref()),
         ("firmware.nvram-template", args.nvram_template.as_deref()),
-        ("applesmc.osk", osk.as_deref()),
     ];
     // What the profile's model needs besides belongs to that model alone.
     if args.cpu_model.is_some() {
@@ -314,6 +312,7 @@ fn settings(args: &RunArgs, profile: &Profile, patches: &mut [Chosen]) -> anyhow
             choice::set(key, value, &mut settings, patches)?;
         }
     }
+    choice::set_osk(args, profile, &mut settings, patches)?;
     for pair in &args.set {
         let (key, value) = pair.split_once('=').ok_or_else(|| {
             Advice::new(
@@ -341,21 +340,4 @@ fn disks(args: &RunArgs) -> anyhow::Result<Option<String>> {
         paths.push(whole);
     }
     Ok((!paths.is_empty()).then(|| crate::passes::disk::joined(&paths)))
-}
-
-/// The key from an option, a file or the environment, in this order.
-fn osk(args: &RunArgs) -> anyhow::Result<Option<String>> {
-    if let Some(osk) = &args.osk {
-        return Ok(Some(osk.clone()));
-    }
-    if let Some(path) = &args.osk_file {
-        let text = fs::read_to_string(path)
-            .with_context(|| format!("cannot read the OSK file '{}'", path.display()))?;
-        let text = text.trim_start_matches('\u{feff}');
-        return Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()));
-    }
-    match std::env::var("VIRT_PATCH_OSK") {
-        Ok(osk) if !osk.is_empty() => Ok(Some(osk)),
-        _ => Ok(None),
-    }
 }

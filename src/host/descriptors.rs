@@ -29,14 +29,23 @@ pub(crate) fn directories(config_home: Option<&Path>) -> Vec<PathBuf> {
     system.into_iter().map(PathBuf::from).chain(user).collect()
 }
 
+/// The descriptors of a host.
+#[derive(Debug, Default)]
+pub(crate) struct Effective {
+    /// Those that count, in strcmp order of their names.
+    pub(crate) paths: Vec<PathBuf>,
+    /// Those that an empty file hides.
+    pub(crate) hidden: Vec<PathBuf>,
+}
+
 /// The descriptors that count: one per file name, the most specific directory winning, empty
-/// files hiding theirs, in strcmp order of the names. What loses is noted.
+/// files hiding theirs. What loses is noted.
 pub(crate) fn effective(
     tree: &Tree,
     directories: &[PathBuf],
     passed_over: &mut Vec<PassedOver>,
-) -> Vec<PathBuf> {
-    let mut by_name: BTreeMap<OsString, (PathBuf, u64)> = BTreeMap::new();
+) -> Effective {
+    let mut by_name: BTreeMap<OsString, Vec<(PathBuf, u64)>> = BTreeMap::new();
     for directory in directories {
         let mut names = tree.names(directory).unwrap_or_default();
         names.sort();
@@ -48,14 +57,12 @@ pub(crate) fn effective(
             let Some(length) = length_of_regular(tree, &path, passed_over) else {
                 continue;
             };
-            let specific = path.display().to_string();
-            if let Some((generic, _)) = by_name.insert(name, (path, length)) {
-                note(
-                    passed_over,
-                    &generic,
-                    format!("is replaced by '{specific}'"),
-                );
+            let named = by_name.entry(name).or_default();
+            if let Some((generic, _)) = named.last() {
+                let specific = path.display();
+                note(passed_over, generic, format!("is replaced by '{specific}'"));
             }
+            named.push((path, length));
         }
     }
     if by_name.is_empty() {
@@ -67,19 +74,24 @@ pub(crate) fn effective(
             note(passed_over, directory, reason.to_owned());
         }
     }
-    let mut paths = Vec::with_capacity(by_name.len());
-    for (path, length) in by_name.into_values() {
+    let mut effective = Effective::default();
+    for mut named in by_name.into_values() {
+        let Some((path, length)) = named.pop() else {
+            continue;
+        };
         if length == 0 {
             note(
                 passed_over,
                 &path,
                 "is empty, which hides its name".to_owned(),
             );
+            let generic = named.into_iter().map(|(path, _)| path);
+            effective.hidden.extend(generic);
         } else {
-            paths.push(path);
+            effective.paths.push(path);
         }
     }
-    paths
+    effective
 }
 
 /// A build that a descriptor offers for x86_64 guests; the images may be missing.

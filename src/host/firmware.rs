@@ -1,11 +1,12 @@
 //! Which UEFI builds for x86_64 guests exist on a host.
 //!
 //! QEMU's firmware descriptors come first, in libvirt's order; then the known places of the
-//! distributions. Everything that was looked at and is of no use is noted with the reason.
+//! distributions, without the builds whose descriptor an empty file hides. Everything that was
+//! looked at and is of no use is noted with the reason.
 //! Choosing among the builds is the firmware pass's work.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::descriptors::{self, Offer};
 use super::image::{self, Found};
@@ -22,7 +23,8 @@ pub(crate) fn probe(tree: &Tree, config_home: Option<&Path>) -> (Vec<Firmware>, 
     let mut passed_over = Vec::new();
     let mut builds = Vec::new();
     let directories = descriptors::directories(config_home);
-    for path in descriptors::effective(tree, &directories, &mut passed_over) {
+    let effective = descriptors::effective(tree, &directories, &mut passed_over);
+    for path in effective.paths {
         match descriptors::read(tree, &path).and_then(|offer| described(tree, offer, &path)) {
             Ok(build) => builds.push(build),
             Err(reason) => {
@@ -33,7 +35,8 @@ pub(crate) fn probe(tree: &Tree, config_home: Option<&Path>) -> (Vec<Firmware>, 
             }
         }
     }
-    known(tree, &mut builds, &mut passed_over);
+    let hidden = hidden(tree, effective.hidden);
+    known(tree, &hidden, &mut builds, &mut passed_over);
     builds.sort_by_key(|build| build.code.starts_with("/nix/store/"));
     (builds, passed_over)
 }
@@ -97,7 +100,41 @@ fn fit(code_size: Option<u64>, vars_size: Option<u64>) -> Result<Option<SizeClas
     })
 }
 
-fn known(tree: &Tree, builds: &mut Vec<Firmware>, passed_over: &mut Vec<PassedOver>) {
+/// A build whose descriptor was hidden on purpose: it is not to be found in its known place either.
+struct Hidden {
+    descriptor: PathBuf,
+    /// The images themselves; other paths may lead there.
+    images: (PathBuf, PathBuf),
+}
+
+fn hidden(tree: &Tree, paths: Vec<PathBuf>) -> Vec<Hidden> {
+    let of = |descriptor: PathBuf| {
+        let offer = descriptors::read(tree, &descriptor).ok()?;
+        let images = images(tree, &offer.code, &offer.vars)?;
+        Some(Hidden { descriptor, images })
+    };
+    paths.into_iter().filter_map(of).collect()
+}
+
+fn hidden_as<'h>(tree: &Tree, hidden: &'h [Hidden], build: &Firmware) -> Option<&'h Hidden> {
+    if hidden.is_empty() {
+        return None;
+    }
+    let its = images(tree, &build.code, &build.vars)?;
+    hidden.iter().find(|one| one.images == its)
+}
+
+fn images(tree: &Tree, code: &str, vars: &str) -> Option<(PathBuf, PathBuf)> {
+    let real = |path: &str| tree.real_path(Path::new(path)).ok();
+    Some((real(code)?, real(vars)?))
+}
+
+fn known(
+    tree: &Tree,
+    hidden: &[Hidden],
+    builds: &mut Vec<Firmware>,
+    passed_over: &mut Vec<PassedOver>,
+) {
     let described: BTreeSet<(String, String)> = builds
         .iter()
         .map(|build| (build.code.clone(), build.vars.clone()))
@@ -124,7 +161,17 @@ fn known(tree: &Tree, builds: &mut Vec<Firmware>, passed_over: &mut Vec<PassedOv
             Err(Miss::Absent)
         };
         match found {
-            Ok(build) => builds.push(build),
+            Ok(build) => match hidden_as(tree, hidden, &build) {
+                None => builds.push(build),
+                Some(Hidden { descriptor, .. }) if missed => passed_over.push(PassedOver {
+                    place: row.code.to_owned(),
+                    reason: format!(
+                        "is the build of '{}', which is hidden",
+                        descriptor.display()
+                    ),
+                }),
+                Some(_) => {}
+            },
             Err(Miss::Absent) => {
                 if missed {
                     let place = if there {

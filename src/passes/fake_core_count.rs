@@ -101,6 +101,9 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
             "{enabled} vCPUs do not fill cores of {threads} threads; ask for an even number, or add --set topology.threads=1"
         ));
     }
+    if let Some(reason) = topology::argument::contradicts(document, total, threads, enabled) {
+        return Outcome::blocked(reason);
+    }
     let patch = match topology::patch(document, present, total, threads) {
         Ok(patch) => patch.with("current", enabled.to_string()),
         Err(reason) => return Outcome::blocked(reason),

@@ -135,7 +135,7 @@ impl Blocked {
 /// The files a definition and the settings name: facts about them decide.
 fn files(document: &Document<'_>, settings: &Settings) -> Vec<String> {
     let os = Os::read(document);
-    let mut paths: Vec<String> = [os.loader, os.template, os.nvram]
+    let mut paths: Vec<String> = [os.loader, os.template]
         .into_iter()
         .flatten()
         .chain(settings.get("firmware.loader"))
@@ -148,9 +148,12 @@ fn files(document: &Document<'_>, settings: &Settings) -> Vec<String> {
     let mac = settings.get("mac.model").and_then(Mac::find);
     let new_name = settings.get("machine-name.name").map(str::to_owned);
     let new_name = new_name.or_else(|| mac.map(machine_name::usual_name));
+    let mut stores: Vec<String> = os.nvram.map(str::to_owned).into_iter().collect();
     for name in [document.text_at(&["name"]), new_name.as_deref()] {
-        paths.extend(nvram::default_paths(name, &os));
+        stores.extend(nvram::default_paths(name, &os));
     }
+    paths.extend(stores.iter().flat_map(|path| nvram::new_paths(path)));
+    paths.extend(stores);
     paths
 }
 
@@ -377,9 +380,7 @@ fn keep(
                 let reason = format!("no nvram template was named; {vars} belongs to the loader");
                 Ok(choice(vars, reason))
             }
-            None => Err(Blocked::because(format!(
-                "no nvram template is known for the loader '{code}'; name one with --nvram-template"
-            ))),
+            None => Err(no_template(code, builds)),
         };
     };
     let vars_size = builds.size_of_vars(vars);
@@ -398,7 +399,9 @@ fn keep(
             words(size)
         ))
     } else {
-        None
+        builds.no_pair(code, vars).map(|why| {
+            format!("the nvram template {vars} does not belong to the loader {code}: {why}")
+        })
     };
     match (wrong, expected) {
         (None, _) => Ok(choice(vars.to_owned(), String::new())),
@@ -431,9 +434,7 @@ fn asked_for(
         .map(str::to_owned)
         .or_else(|| builds.template_for(code));
     let Some(vars) = vars else {
-        return Err(Blocked::because(format!(
-            "no nvram template is known for the loader '{code}'; name one with --nvram-template"
-        )));
+        return Err(no_template(code, builds));
     };
     belongs_together(code, &vars, builds)?;
     let same = os.loader == Some(code) && os.template == Some(vars.as_str());
@@ -451,7 +452,7 @@ fn asked_for(
     })
 }
 
-/// The template exists, as far as is known, and is for builds of the loader's size.
+/// The template exists, as far as is known, and the loader is one of its build by their sizes.
 fn belongs_together(code: &str, vars: &str, builds: &Builds<'_>) -> Result<(), Blocked> {
     if builds.exists(vars) == Some(false) {
         return Err(Blocked::because(format!(
@@ -464,8 +465,24 @@ fn belongs_together(code: &str, vars: &str, builds: &Builds<'_>) -> Result<(), B
                 "the loader '{code}' is a {code_size} build and the nvram template '{vars}' belongs to {vars_size} builds"
             )))
         }
-        _ => Ok(()),
+        _ => match builds.no_pair(code, vars) {
+            Some(why) => Err(Blocked::because(format!(
+                "the nvram template '{vars}' does not belong to the loader '{code}': {why}"
+            ))),
+            None => Ok(()),
+        },
     }
+}
+
+fn no_template(code: &str, builds: &Builds<'_>) -> Blocked {
+    Blocked::because(match builds.is_combined(code) {
+        true => format!(
+            "the loader '{code}' is CODE and VARS in one image, to which no nvram template belongs; name a CODE image with --loader"
+        ),
+        false => format!(
+            "no nvram template is known for the loader '{code}'; name one with --nvram-template"
+        ),
+    })
 }
 
 fn best(

@@ -11,6 +11,7 @@
 //! the most of those, up to the 64 that XNU knows. `--vcpus` asks for a count.
 //! With `fake-core-count.vcpus` it is the next power of two, of which that pass enables as many.
 //! **Leaves alone** a valid topology, and `cpuset`.
+//! **Blocked** by a `-smp` argument that says something else: QEMU obeys it.
 //!
 //! ```xml,before
 //! <vcpu placement='static'>6</vcpu>
@@ -28,6 +29,8 @@
 //!   <topology sockets='1' dies='1' cores='2' threads='2'/>
 //! </cpu>
 //! ```
+
+pub(super) mod argument;
 
 use roxmltree::Node;
 
@@ -103,6 +106,12 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         (None, _, Some(host)) => closest(present, host, topology),
     };
     let threads = threads_per_core(count, topology, valid, context);
+    let of_list = u32::try_from(guest::enabled_vcpus(document).len()).ok();
+    let some = of_list.filter(|some| *some < present);
+    let started = enabled.or(some).unwrap_or(count).min(count);
+    if let Some(reason) = argument::contradicts(document, count, threads, started) {
+        return Outcome::blocked(reason);
+    }
     if let Some(threads) = valid
         && count == present
         && settings

@@ -130,7 +130,10 @@ fn the_most_specific_file_of_a_name_counts_in_strcmp_order() {
     let user = Path::new("/home/u/.config");
     for (home, first) in [(Some(user), "40-mine.json"), (None, "60-plain.json")] {
         let mut passed_over = Vec::new();
-        let paths = effective(&tree, &directories(home), &mut passed_over);
+        let found = effective(&tree, &directories(home), &mut passed_over);
+        let hidden = PathBuf::from("/usr/share/qemu/firmware/50-hidden.json");
+        assert_eq!(found.hidden, [hidden]);
+        let paths = found.paths;
         let names: Vec<_> = paths
             .iter()
             .map(|path| path.file_name().unwrap().to_str().unwrap())

@@ -210,13 +210,49 @@ impl<'a> Builds<'a> {
         listed.or_else(known).or_else(beside)
     }
 
+    /// Bytes of a CODE image.
+    fn code_bytes(&self, code: &str) -> Option<u64> {
+        let listed = || self.with_code(code).find_map(|build| build.code_size);
+        self.file(code).and_then(|file| file.size).or_else(listed)
+    }
+
+    /// Bytes of a VARS template or nvram file.
+    fn vars_bytes(&self, vars: &str) -> Option<u64> {
+        let listed = || {
+            let mut builds = self.all().iter().filter(|build| build.vars == vars);
+            builds.find_map(|build| build.vars_size)
+        };
+        self.file(vars).and_then(|file| file.size).or_else(listed)
+    }
+
+    /// Why a CODE image and a VARS template are no pair, by their sizes; `None` when they may be one.
+    pub(super) fn no_pair(&self, code: &str, vars: &str) -> Option<String> {
+        let (code, vars) = (self.code_bytes(code)?, self.vars_bytes(vars)?);
+        if vars >= code {
+            return Some(format!(
+                "it has {vars} bytes and the loader {code}, and the variables are the smaller part"
+            ));
+        }
+        // QEMU puts the variables right below CODE, where CODE looks for them only if the two fill its
+        // flash. A build of one's own may be for a flash of another size.
+        let fill = code.checked_add(vars).is_some_and(u64::is_power_of_two);
+        (!fill).then(|| {
+            format!(
+                "{code} and {vars} bytes do not fill a flash of 2 or 4 MiB, and the guest finds no place for its variables"
+            )
+        })
+    }
+
+    /// Whether an image is CODE and VARS in one, which fills the flash alone.
+    pub(super) fn is_combined(&self, code: &str) -> bool {
+        let sizes = [SizeClass::TwoMib, SizeClass::FourMib];
+        self.code_bytes(code)
+            .is_some_and(|size| sizes.iter().any(|class| class.bytes() == size))
+    }
+
     /// Flash size a CODE image is made for.
     pub(super) fn size_of_code(&self, code: &str) -> Option<SizeClass> {
-        let size = self
-            .file(code)
-            .and_then(|file| file.size)
-            .or_else(|| self.with_code(code).find_map(|build| build.code_size));
-        match size {
+        match self.code_bytes(code) {
             // CODE is the larger part: 1.9 of 2 MiB, 3.5 of 4.
             Some(size) if size > SizeClass::TwoMib.bytes() => Some(SizeClass::FourMib),
             Some(_) => Some(SizeClass::TwoMib),
@@ -226,11 +262,7 @@ impl<'a> Builds<'a> {
 
     /// Flash size a VARS template or nvram file is made for.
     pub(super) fn size_of_vars(&self, vars: &str) -> Option<SizeClass> {
-        let size = self.file(vars).and_then(|file| file.size).or_else(|| {
-            let mut builds = self.all().iter().filter(|build| build.vars == vars);
-            builds.find_map(|build| build.vars_size)
-        });
-        match size {
+        match self.vars_bytes(vars) {
             Some(size) => size_by_vars(size),
             None => {
                 let mut builds = self.all().iter().filter(|build| build.vars == vars);

@@ -166,9 +166,8 @@ fn changes_size(os: &Os<'_>, builds: &Builds<'_>, choice: &Choice) -> Option<Str
 
 impl NewNvram {
     fn instead_of(path: &str, choice: &Choice, builds: &Builds<'_>, why: &str) -> NewNvram {
-        let new = new_path(path, choice, |path| {
-            builds.file(path).is_some_and(|file| file.exists)
-        });
+        let taken = |path: &str| builds.file(path).is_some_and(|file| file.exists);
+        let new = new_path(path, choice, taken);
         NewNvram {
             reason: format!("{why}; {new} is made from the template at the next start"),
             path: new,
@@ -176,8 +175,33 @@ impl NewNvram {
     }
 }
 
-/// `vm_VARS.fd` → `vm_VARS_4M.fd`, `vm_VARS_4M.qcow2`; a number where that is taken.
+/// The first name that is free.
 fn new_path(path: &str, choice: &Choice, taken: impl Fn(&str) -> bool) -> String {
+    candidates(path, choice.size, choice.vars_format)
+        .find(|candidate| !taken(candidate))
+        .unwrap_or_else(|| path.to_owned())
+}
+
+/// The paths that a file instead of this one can get, whichever build is chosen: what is there already is
+/// to be known. libvirt makes nothing of the template where a file is, and takes that.
+pub(super) fn new_paths(path: &str) -> impl Iterator<Item = String> {
+    // Nobody has more of them.
+    const NAMES: usize = 9;
+    let sizes = [Some(SizeClass::TwoMib), Some(SizeClass::FourMib), None];
+    sizes.into_iter().flat_map(move |size| {
+        let formats = [ImageFormat::Raw, ImageFormat::Qcow2];
+        formats
+            .into_iter()
+            .flat_map(move |format| candidates(path, size, format).take(NAMES))
+    })
+}
+
+/// `vm_VARS.fd` → `vm_VARS_4M.fd`, `vm_VARS_4M-2.fd`, …, or `vm_VARS_4M.qcow2`, …
+fn candidates(
+    path: &str,
+    size: Option<SizeClass>,
+    format: ImageFormat,
+) -> impl Iterator<Item = String> {
     let stem = ["fd", "qcow2", "bin", "raw", "img"]
         .iter()
         .find_map(|extension| path.strip_suffix(extension)?.strip_suffix('.'))
@@ -186,28 +210,29 @@ fn new_path(path: &str, choice: &Choice, taken: impl Fn(&str) -> bool) -> String
         .iter()
         .find_map(|size| stem.strip_suffix(size))
         .unwrap_or(stem);
-    let size = match choice.size {
+    let size = match size {
         Some(SizeClass::TwoMib) => "_2M",
         Some(SizeClass::FourMib) => "_4M",
         None => "_new",
     };
-    let extension = match choice.vars_format {
+    let extension = match format {
         ImageFormat::Raw => "fd",
         ImageFormat::Qcow2 => "qcow2",
     };
-    let first = format!("{stem}{size}.{extension}");
-    if first != path && !taken(&first) {
-        return first;
-    }
-    (2u32..)
-        .map(|n| format!("{stem}{size}-{n}.{extension}"))
-        .find(|candidate| candidate != path && !taken(candidate))
-        .unwrap_or(first)
+    (1u32..)
+        .map(move |number| match number {
+            1 => format!("{stem}{size}.{extension}"),
+            number => format!("{stem}{size}-{number}.{extension}"),
+        })
+        .filter(move |candidate| candidate != path)
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::files;
     use super::*;
+    use crate::passes::settings::Settings;
 
     #[test]
     fn a_new_nvram_file_is_named_after_the_old_one() {
@@ -235,5 +260,30 @@ mod tests {
             new_path("/n/a.fd", &four, |path| path == "/n/a_4M.fd"),
             "/n/a_4M-2.fd"
         );
+    }
+
+    #[test]
+    fn what_is_there_at_a_new_path_is_asked_for() {
+        for (os, paths) in [
+            (
+                "<os><nvram>/n/a_VARS.fd</nvram></os>",
+                ["/n/a_VARS_4M.fd", "/n/a_VARS_4M-2.fd", "/n/a_VARS_2M.qcow2"],
+            ),
+            (
+                "<os/>",
+                [
+                    "/var/lib/libvirt/qemu/nvram/a_VARS_4M.fd",
+                    "/var/lib/libvirt/qemu/nvram/a_VARS_2M-3.fd",
+                    "/var/lib/libvirt/qemu/nvram/a_VARS_new.qcow2",
+                ],
+            ),
+        ] {
+            let text = format!("<domain><name>a</name>{os}</domain>");
+            let document = Document::parse_domain(&text).unwrap();
+            let asked = files(&document, &Settings::default());
+            for path in paths {
+                assert!(asked.iter().any(|asked| asked == path), "{path}");
+            }
+        }
     }
 }
