@@ -175,6 +175,15 @@ fn a_password_survives_and_is_never_shown(libvirt: &Daemon) {
         shown.push_str(&run.stderr);
         assert!(complete(libvirt, "secret").contains(&format!("passwd='{PASSWORD}'")));
     }
+    // A patch that names it finds it there.
+    let patch = user.home().join("vnc.xml");
+    let graphics = format!("<graphics type='vnc' passwd='{PASSWORD}'/>");
+    fs::write(&patch, format!("<devices>{graphics}</devices>")).unwrap();
+    let patch = patch.to_str().unwrap();
+    for command in ["diff", "check"] {
+        let run = user.run(&[command, "secret", "--pass", "", "--patch", patch]);
+        shown.push_str(&run.exits(0).stdout);
+    }
     assert!(!shown.contains(PASSWORD), "{shown}");
     assert!(
         user.run(&["render", "secret"])

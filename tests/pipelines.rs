@@ -157,6 +157,55 @@ fn a_diff_is_applied_by_patch_and_git() {
     }
 }
 
+/// A mask that is added would be the password, and a recoded diff fits nowhere.
+#[test]
+fn a_diff_that_must_not_be_applied_is_not() {
+    let place = place();
+    let vnc =
+        "<domain><devices><graphics type='vnc' port='-1' passwd='hunter2'/></devices></domain>";
+    fs::write(place.path().join("vnc.xml"), vnc).unwrap();
+    works(place.path(), "iconv -f UTF-8 -t UTF-16 vm.xml >wide.xml");
+    for (diff, file, remark) in [
+        (
+            "diff vm.xml --pass '' --patch ./vnc.xml --quiet",
+            "vm.xml",
+            "(passwords masked)",
+        ),
+        (
+            "diff vm.xml --pass '' --patch ./vnc.xml --by-pass",
+            "vm.xml",
+            "(passwords masked)",
+        ),
+        (
+            "diff wide.xml --pass '' --patch rng",
+            "wide.xml",
+            "(UTF-16 shown as UTF-8)",
+        ),
+    ] {
+        let original = fs::read(place.path().join(file)).unwrap();
+        let (code, stdout, _) = shell(place.path(), &format!("virt-patch {diff}"));
+        assert_eq!(code, 1);
+        assert!(stdout.contains(remark), "{stdout}");
+        for apply in ["patch -p1 --batch", "git apply"] {
+            let line = format!("virt-patch {diff} | {apply}; echo ${{PIPESTATUS[1]}}");
+            let (_, stdout, stderr) = shell(place.path(), &line);
+            assert!(
+                !stdout.ends_with("\n0\n") && stdout != "0\n",
+                "{line}\n{stderr}"
+            );
+            assert_eq!(
+                fs::read(place.path().join(file)).unwrap(),
+                original,
+                "{line}"
+            );
+        }
+    }
+    let open = "virt-patch diff vm.xml --pass '' --patch ./vnc.xml --show-secrets | patch -p1";
+    assert_eq!(shell(place.path(), open).0, 1);
+    let vm = fs::read_to_string(place.path().join("vm.xml")).unwrap();
+    assert!(vm.contains("hunter2"), "{vm}");
+}
+
 #[test]
 fn a_file_outside_the_directory_is_patched_from_the_root() {
     let place = place();

@@ -11,7 +11,11 @@ pub(crate) fn run(args: &CheckArgs, world: &mut World<'_>) -> anyhow::Result<Exi
     let job = Job::new(&args.run)?;
     let several = args.sources.sources.len() > 1;
     let mut worst = Exit::Done;
-    for definition in plan::definitions(&args.sources, Purpose::Look, world)? {
+    let purpose = match job.says_secrets() {
+        true => Purpose::Complete,
+        false => Purpose::Look,
+    };
+    for definition in plan::definitions(&args.sources, purpose, world)? {
         let shown = definition.and_then(|definition| {
             let mut plan = job.plan(&definition, world)?;
             if args.json {

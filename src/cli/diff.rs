@@ -11,7 +11,7 @@ use super::plan::{self, Job};
 use super::show;
 use super::source::Definition;
 use super::{Exit, World};
-use crate::document::{Document, Edit, child, escape_attribute, qemu};
+use crate::document::{Document, Edit, Encoding, child, escape_attribute, qemu};
 use crate::hypervisor::Mode;
 use crate::pipeline::{Plan, StepReport};
 use crate::report::diff::{DiffOptions, Labels, Marks, annotated, unified};
@@ -21,7 +21,7 @@ use crate::report::{mask, verdicts};
 pub(crate) fn run(args: &DiffArgs, world: &mut World<'_>) -> anyhow::Result<Exit> {
     let job = Job::new(&args.run)?;
     let mut worst = Exit::Done;
-    let purpose = match args.show_secrets {
+    let purpose = match args.show_secrets || job.says_secrets() {
         true => Purpose::Complete,
         false => Purpose::Look,
     };
@@ -50,9 +50,8 @@ fn show(
         color: world.out.color && !args.json,
         terminal: world.out.terminal && !args.json,
     };
-    let labels = &definition.labels;
     let masked = masked(args, &plan.before, &plan.after);
-    let diff = match (args.annotate, args.by_pass) {
+    let diff_of = |labels: &Labels| match (args.annotate, args.by_pass) {
         (true, _) => annotated(
             &masked.before,
             &masked.after,
@@ -63,6 +62,18 @@ fn show(
         (_, true) => by_pass(args, plan, labels, &options),
         _ => unified(&masked.before, &masked.after, labels, &options),
     };
+    let mut diff = diff_of(&definition.labels);
+    let shows_mask = masked.hidden > 0 && diff.contains("*****");
+    let is_recoded = definition.encoding != Encoding::Utf8 && !diff.is_empty();
+    // A mask that is added would apply, and be the password.
+    let remark = match (shows_mask, is_recoded) {
+        (true, _) => Some("passwords masked"),
+        (_, true) => Some("UTF-16 shown as UTF-8"),
+        _ => None,
+    };
+    if let Some(remark) = remark {
+        diff = diff_of(&definition.labels.with_remark(remark));
+    }
     if args.json {
         let mut report = verdicts::object(&definition.name, &job.profile, plan, Some(&diff));
         verdicts::add_edits(&mut report, provenance::edits(plan, args.show_secrets));
@@ -70,10 +81,14 @@ fn show(
     } else {
         world.out.print(&diff)?;
         show::summary(&definition.name, plan, &mut world.out);
-        // Only a diff that shows a mask does not apply.
-        if masked.hidden > 0 && diff.contains("*****") {
+        if shows_mask {
             world.out.say(
                 "passwords are masked, so this diff does not apply as a patch; --show-secrets shows them",
+            );
+        }
+        if is_recoded {
+            world.out.say(
+                "the file is UTF-16 and this diff is not, so it does not apply as a patch; 'virt-patch render --in-place' changes the file",
             );
         }
     }

@@ -23,6 +23,7 @@ use crate::passes::{Context, Needs};
 use crate::patches::Library;
 use crate::pipeline::{self, Plan, PlanError, Step};
 use crate::profile::{self, Profile};
+use crate::report::mask;
 
 /// What to run, worked out from the options.
 pub(crate) struct Job {
@@ -88,6 +89,14 @@ impl Job {
             profile: profile.name,
             settings,
             named: args.name.is_some(),
+        })
+    }
+
+    /// A patch names a secret: whether it is there already only a definition with its secrets tells.
+    pub(crate) fn says_secrets(&self) -> bool {
+        self.steps.iter().any(|step| match step {
+            Step::Patch(patch) => mask::may_hold_secrets(&patch.text),
+            Step::Pass(_) => false,
         })
     }
 

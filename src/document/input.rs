@@ -44,6 +44,9 @@ pub enum InputError {
     /// Broken UTF-16.
     #[error("it is not UTF-16, although it begins with a UTF-16 byte order mark")]
     NotUtf16,
+    /// UTF-16 without a byte order mark, or UTF-32.
+    #[error("it is {0}, and not UTF-8 or UTF-16 with a byte order mark")]
+    Wide(&'static str),
     /// The XML declaration names an encoding that is not read.
     #[error("it says encoding='{0}'; only UTF-8 and UTF-16 are read")]
     Encoding(String, Excerpt),
@@ -57,6 +60,15 @@ impl Input {
     pub fn decode(bytes: &[u8]) -> Result<Input, InputError> {
         let (text, encoding) = match bytes {
             [] => return Err(InputError::Empty),
+            // '<' in these, with its byte order mark or without.
+            [0xff, 0xfe, 0, 0, ..] | [b'<', 0, 0, 0, ..] => {
+                return Err(InputError::Wide("UTF-32LE"));
+            }
+            [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, b'<', ..] => {
+                return Err(InputError::Wide("UTF-32BE"));
+            }
+            [b'<', 0, _, 0, ..] => return Err(InputError::Wide("UTF-16LE")),
+            [0, b'<', 0, _, ..] => return Err(InputError::Wide("UTF-16BE")),
             [0xff, 0xfe, rest @ ..] => (utf16(rest, u16::from_le_bytes)?, Encoding::Utf16Le),
             [0xfe, 0xff, rest @ ..] => (utf16(rest, u16::from_be_bytes)?, Encoding::Utf16Be),
             _ => (utf8(bytes)?, Encoding::Utf8),
@@ -178,5 +190,17 @@ mod tests {
             latin
         );
         assert_eq!(message(b"\xff\xfea"), InputError::NotUtf16.to_string());
+        for (bytes, encoding) in [
+            (&b"<\0a\0/\0>\0"[..], "UTF-16LE"),
+            (b"\0<\0a\0/\0>", "UTF-16BE"),
+            (b"<\0\0\0a\0\0\0", "UTF-32LE"),
+            (b"\xff\xfe\0\0<\0\0\0", "UTF-32LE"),
+            (b"\0\0\xfe\xff\0\0\0<", "UTF-32BE"),
+        ] {
+            assert_eq!(
+                message(bytes),
+                format!("it is {encoding}, and not UTF-8 or UTF-16 with a byte order mark")
+            );
+        }
     }
 }

@@ -37,13 +37,25 @@ pub fn read(
     };
     let capabilities = hypervisor.capabilities()?;
     let domain_capabilities = match hypervisor.mode() {
-        Mode::ReadWrite => match hypervisor.domain_capabilities(machine) {
-            Ok(answer) => Some(answer),
-            Err(error) => {
-                unknown.push(format!("{offered}: {}", reason(&error)));
-                None
-            }
-        },
+        Mode::ReadWrite => {
+            // A host without KVM tells nothing of kvm machines; what runs there is emulated, and has
+            // the same loaders.
+            let emulated = MachineQuery {
+                domain_type: Some("qemu"),
+                ..*machine
+            };
+            let answer = hypervisor.domain_capabilities(machine);
+            let answer = match machine.domain_type {
+                Some("kvm") => answer.or_else(|error| {
+                    let emulated = hypervisor.domain_capabilities(&emulated);
+                    emulated.map_err(|_| error)
+                }),
+                _ => answer,
+            };
+            answer
+                .map_err(|error| unknown.push(format!("{offered}: {}", reason(&error))))
+                .ok()
+        }
         Mode::ReadOnly => {
             let why = "libvirt does not tell on a read-only connection";
             unknown.push(format!("{offered}: {why}"));

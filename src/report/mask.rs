@@ -126,7 +126,7 @@ pub fn mask_malformed(text: &str) -> String {
 
 /// Whether it is worth parsing `xml`. A name cannot be written with references and every secret
 /// argument has one of these words in it, or letters written as references or JSON escapes.
-fn may_hold_secrets(xml: &str) -> bool {
+pub fn may_hold_secrets(xml: &str) -> bool {
     ["passwd", "cookie", "secret", "password", "&#", "\\u"]
         .iter()
         .any(|hint| memchr::memmem::find(xml.as_bytes(), hint.as_bytes()).is_some())

@@ -33,6 +33,19 @@ impl Labels {
         }
     }
 
+    /// The same with a remark in the name, so that 'patch' finds no file of the name: for a diff that must
+    /// not be applied.
+    pub fn with_remark(&self, remark: &str) -> Self {
+        let marked = |label: &String| match label.strip_suffix('"') {
+            Some(quoted) => format!("{quoted} ({remark})\""),
+            None => format!("{label} ({remark})"),
+        };
+        Self {
+            old: marked(&self.old),
+            new: marked(&self.new),
+        }
+    }
+
     /// `NAME (URI)` on both sides: a stored domain is no file that a patch could be applied to.
     pub fn domain(name: &str, uri: &str) -> Self {
         let label = format!("{name} ({uri})");
@@ -100,6 +113,19 @@ mod tests {
             let labels = Labels::file(path);
             assert_eq!(labels.old, label, "{path}");
             assert_eq!(labels.new, label.replacen("a/", "b/", 1), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_remark_is_a_part_of_the_name() {
+        for (path, label) in [
+            ("vm.xml", "b/vm.xml (passwords masked)"),
+            ("ü.xml", "\"b/\\303\\274.xml (passwords masked)\""),
+        ] {
+            assert_eq!(
+                Labels::file(path).with_remark("passwords masked").new,
+                label
+            );
         }
     }
 
