@@ -4,10 +4,13 @@
 //! read or written here; a blocked step changes nothing and leaves the others their turn, so that
 //! a dry run shows everything.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use crate::document::qemu::{self, Problem};
 use crate::document::{Document, DocumentError};
+use crate::host::{Facts, FileFact};
 use crate::merge::{self, MergeError, Patch};
 use crate::passes::settings::Settings;
 use crate::passes::{Context, Needs, Outcome, PASSES, Pass, guest};
@@ -42,14 +45,42 @@ pub fn needs(steps: &[Step]) -> Needs {
         })
 }
 
-/// The files a run asks about: see [`Pass::files`].
-pub fn files(steps: &[Step], document: &Document<'_>, settings: &Settings) -> Vec<String> {
+/// Adds to `facts` what `look` says of the files a run asks about: see [`Pass::files`].
+pub fn look_at_files(
+    steps: &[Step],
+    document: &Document<'_>,
+    settings: &Settings,
+    facts: &mut Facts,
+    look: impl Fn(&str) -> Option<FileFact>,
+) {
+    let mut seen: HashSet<String> = HashSet::new();
+    loop {
+        let there = |path: &str| facts.files.get(path).is_some_and(|file| file.exists);
+        let mut paths = files(steps, document, settings, &there);
+        paths.retain(|path| seen.insert(path.clone()));
+        if paths.is_empty() {
+            return;
+        }
+        for path in paths {
+            if let Some(fact) = look(&path) {
+                facts.files.insert(path, fact);
+            }
+        }
+    }
+}
+
+fn files(
+    steps: &[Step],
+    document: &Document<'_>,
+    settings: &Settings,
+    there: &dyn Fn(&str) -> bool,
+) -> Vec<String> {
     let passes = steps.iter().filter_map(|step| match step {
         Step::Pass(pass) => Some(pass),
         Step::Patch(_) => None,
     });
     passes
-        .flat_map(|pass| (pass.files)(document, settings))
+        .flat_map(|pass| (pass.files)(document, settings, there))
         .collect()
 }
 

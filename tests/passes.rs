@@ -200,14 +200,15 @@ impl Case {
         if let Some(tree) = &tree {
             let local = Local::root(tree.path()).unwrap();
             let document = Document::parse_domain(&self.before).unwrap();
-            for step in &job.steps {
-                let Step::Pass(pass) = step else { continue };
-                for path in (pass.files)(&document, &job.settings) {
-                    if let Some(fact) = local.file(&path) {
-                        job.facts.files.entry(path).or_insert(fact);
-                    }
-                }
-            }
+            let given = job.facts.files.clone();
+            let look = |path: &str| given.get(path).cloned().or_else(|| local.file(path));
+            virt_patch::pipeline::look_at_files(
+                &job.steps,
+                &document,
+                &job.settings,
+                &mut job.facts,
+                look,
+            );
         }
         (job, tree)
     }

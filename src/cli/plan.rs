@@ -209,11 +209,10 @@ impl Job {
         let Ok(document) = Document::parse(&definition.text) else {
             return;
         };
-        for path in pipeline::files(self.steps(definition), &document, &self.settings) {
-            if let Some(fact) = local.file(&path) {
-                facts.files.insert(path, fact);
-            }
-        }
+        let steps = self.steps(definition);
+        pipeline::look_at_files(steps, &document, &self.settings, facts, |path| {
+            local.file(path)
+        });
         if needs.emulators
             && let Some(path) = document.text_at(&["devices", "emulator"])
             && !facts.emulators.iter().any(|emulator| emulator.path == path)

@@ -63,7 +63,7 @@ pub const PASS: Pass = Pass {
         emulators: false,
         machine: false,
     },
-    files: |document, settings| {
+    files: |document, settings, _| {
         let mut files = paths(settings);
         if !files.is_empty() {
             // One image must not become two disks because it was named by a link.

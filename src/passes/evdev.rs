@@ -42,7 +42,7 @@ pub const PASS: Pass = Pass {
         emulators: false,
         machine: false,
     },
-    files: |_, settings| {
+    files: |_, settings, _| {
         devices(settings)
             .into_iter()
             .map(|(_, path)| path)

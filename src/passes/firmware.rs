@@ -133,7 +133,11 @@ impl Blocked {
 }
 
 /// The files a definition and the settings name: facts about them decide.
-fn files(document: &Document<'_>, settings: &Settings) -> Vec<String> {
+fn files(
+    document: &Document<'_>,
+    settings: &Settings,
+    there: &dyn Fn(&str) -> bool,
+) -> Vec<String> {
     let os = Os::read(document);
     let mut paths: Vec<String> = [os.loader, os.template]
         .into_iter()
@@ -152,7 +156,7 @@ fn files(document: &Document<'_>, settings: &Settings) -> Vec<String> {
     for name in [document.text_at(&["name"]), new_name.as_deref()] {
         stores.extend(nvram::default_paths(name, &os));
     }
-    paths.extend(stores.iter().flat_map(|path| nvram::new_paths(path)));
+    paths.extend(stores.iter().flat_map(|path| nvram::new_paths(path, there)));
     paths.extend(stores);
     paths
 }

@@ -67,7 +67,7 @@ pub const PASS: Pass = Pass {
         emulators: false,
         machine: false,
     },
-    files: |_, settings| {
+    files: |_, settings, _| {
         let cards = cards(&addresses(settings));
         cards
             .iter()

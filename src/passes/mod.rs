@@ -170,7 +170,8 @@ pub struct Pass {
     pub needs: Needs,
     /// The files on the host that the definition or the settings name and the pass asks about;
     /// what is found there becomes [`Facts::files`].
-    pub files: fn(&Document<'_>, &Settings) -> Vec<String>,
+    /// Asked again with what was found, until it asks for nothing new.
+    pub files: Files,
     /// The settings it understands.
     pub settings: &'static [Setting],
     /// The decision.
@@ -178,7 +179,10 @@ pub struct Pass {
 }
 
 /// For passes that ask about no file.
-fn no_files(_: &Document<'_>, _: &Settings) -> Vec<String> {
+/// Names files; the last argument says which of those that it named before are there.
+pub type Files = fn(&Document<'_>, &Settings, &dyn Fn(&str) -> bool) -> Vec<String>;
+
+fn no_files(_: &Document<'_>, _: &Settings, _: &dyn Fn(&str) -> bool) -> Vec<String> {
     Vec::new()
 }
 

@@ -182,18 +182,25 @@ fn new_path(path: &str, choice: &Choice, taken: impl Fn(&str) -> bool) -> String
         .unwrap_or_else(|| path.to_owned())
 }
 
-/// The paths that a file instead of this one can get, whichever build is chosen: what is there already is
-/// to be known. libvirt makes nothing of the template where a file is, and takes that.
-pub(super) fn new_paths(path: &str) -> impl Iterator<Item = String> {
-    // Nobody has more of them.
-    const NAMES: usize = 9;
+/// The paths that a file instead of this one can get, whichever build is chosen, up to the first that is not
+/// `there`: libvirt makes nothing of the template where a file is, and takes that.
+pub(super) fn new_paths(path: &str, there: &dyn Fn(&str) -> bool) -> Vec<String> {
     let sizes = [Some(SizeClass::TwoMib), Some(SizeClass::FourMib), None];
-    sizes.into_iter().flat_map(move |size| {
-        let formats = [ImageFormat::Raw, ImageFormat::Qcow2];
-        formats
-            .into_iter()
-            .flat_map(move |format| candidates(path, size, format).take(NAMES))
-    })
+    let formats = [ImageFormat::Raw, ImageFormat::Qcow2];
+    let mut paths = Vec::new();
+    for (size, format) in sizes
+        .iter()
+        .flat_map(|size| formats.map(|format| (*size, format)))
+    {
+        for candidate in candidates(path, size, format) {
+            let is_taken = there(&candidate);
+            paths.push(candidate);
+            if !is_taken {
+                break;
+            }
+        }
+    }
+    paths
 }
 
 /// `vm_VARS.fd` → `vm_VARS_4M.fd`, `vm_VARS_4M-2.fd`, …, or `vm_VARS_4M.qcow2`, …
@@ -264,6 +271,7 @@ mod tests {
 
     #[test]
     fn what_is_there_at_a_new_path_is_asked_for() {
+        let there = |path: &str| path.ends_with("_4M.fd") || path.ends_with("_2M.fd");
         for (os, paths) in [
             (
                 "<os><nvram>/n/a_VARS.fd</nvram></os>",
@@ -273,17 +281,18 @@ mod tests {
                 "<os/>",
                 [
                     "/var/lib/libvirt/qemu/nvram/a_VARS_4M.fd",
-                    "/var/lib/libvirt/qemu/nvram/a_VARS_2M-3.fd",
+                    "/var/lib/libvirt/qemu/nvram/a_VARS_2M-2.fd",
                     "/var/lib/libvirt/qemu/nvram/a_VARS_new.qcow2",
                 ],
             ),
         ] {
             let text = format!("<domain><name>a</name>{os}</domain>");
             let document = Document::parse_domain(&text).unwrap();
-            let asked = files(&document, &Settings::default());
+            let asked = files(&document, &Settings::default(), &there);
             for path in paths {
                 assert!(asked.iter().any(|asked| asked == path), "{path}");
             }
+            assert!(!asked.iter().any(|path| path.contains("-3")), "{asked:?}");
         }
     }
 }
