@@ -7,6 +7,7 @@
 //! means is in [`Equality`]; what is left out as noise in [`Keep`].
 
 mod build;
+mod defaults;
 mod equal;
 mod made;
 mod noise;
@@ -79,7 +80,12 @@ pub fn derive(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveE
     }
     let old_text =
         noise::without(before, Side::Before, after, keep).map_err(DeriveError::Before)?;
-    let new_text = noise::without(after, Side::After, before, keep).map_err(DeriveError::After)?;
+    let mut new_text =
+        noise::without(after, Side::After, before, keep).map_err(DeriveError::After)?;
+    if !keep.defaults {
+        new_text =
+            defaults::without(&new_text, &old_text, keep.order).map_err(DeriveError::After)?;
+    }
     let a = Document::parse_domain(&old_text).map_err(DeriveError::Before)?;
     let b = Document::parse_domain(&new_text).map_err(DeriveError::After)?;
     let equality = Equality { strict: keep.order };
