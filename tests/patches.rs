@@ -385,7 +385,7 @@ fn a_mistake_in_a_profile_is_shown_in_its_line() {
         ),
         (
             "extends = './none.toml'\n",
-            "error: cannot read the profile './none.toml'\ncaused by: No such file or directory (os error 2)\n",
+            "error: cannot use the profile 'my.toml'\ncaused by: cannot read the profile './none.toml': No such file or directory (os error 2)\n --> my.toml:1:11\n1 | extends = './none.toml'\n  |           ^\n",
         ),
         (
             "passes = []\nsettings.applesmc.osk = 'mine'\n",

@@ -172,9 +172,14 @@ fn load(item: &Item, library: &Library, open: &mut Vec<Item>) -> Result<Profile,
         Origin::File(path) if parent == item.name => library.beyond(path),
         _ => library.clone(),
     };
-    let found = beyond
-        .find(Kind::Profile, &parent, &file.directory)
-        .map_err(|error| missing_parent(error, &place))?;
+    let path = beside(&file.directory, &parent);
+    let found = match path.to_str() {
+        Some(path) if patches::is_file(Kind::Profile, &parent) => {
+            beyond.find(Kind::Profile, path, Path::new(""))
+        }
+        _ => beyond.find(Kind::Profile, &parent, &file.directory),
+    }
+    .map_err(|error| missing_parent(error, &place))?;
     if open.iter().any(|item| is_same(item, &found)) {
         return Err(ProfileError::Malformed {
             message: format!("'{parent}' extends this profile, so this one cannot extend it"),
@@ -213,7 +218,19 @@ fn missing_parent(error: LibraryError, place: &Place) -> ProfileError {
             }),
             place: Box::new(place.clone()),
         },
-        other => other.into(),
+        LibraryError::Read { ref source, .. } => ProfileError::Malformed {
+            message: format!("{error}: {source}"),
+            help: None,
+            place: Box::new(place.clone()),
+        },
+    }
+}
+
+/// The path of a file that a profile in `directory` names.
+fn beside(directory: &Path, given: &str) -> PathBuf {
+    match given.strip_prefix("./") {
+        Some(rest) if !directory.as_os_str().is_empty() => directory.join(rest),
+        _ => directory.join(given),
     }
 }
 
@@ -377,7 +394,8 @@ impl Reader<'_> {
             let name = match part {
                 // Relative to the profile, wherever the program is run.
                 Part::Patch if patches::is_file(Kind::Patch, &given) => {
-                    self.directory.join(&given).to_string_lossy().into_owned()
+                    let path = beside(&self.directory, &given);
+                    path.to_string_lossy().into_owned()
                 }
                 // The library tells no capital letters apart where nothing has them as given.
                 Part::Patch => given,

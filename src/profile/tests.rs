@@ -93,7 +93,7 @@ fn what_is_given_takes_the_place_of_what_is_extended() {
     assert_eq!(profile.explanation, "Mine.\n\nFor me.");
     assert_eq!(profile.extends, ["lib", "base"]);
     assert_eq!(words(&profile.passes), "topology applesmc hotplug");
-    let own = keep.path().join("./own.xml");
+    let own = keep.path().join("own.xml");
     assert_eq!(
         words(&profile.patches),
         format!("a {} shared-memory", own.display())
@@ -182,6 +182,31 @@ fn mistakes_are_shown_where_they_stand() {
         let help = help.as_deref().unwrap_or("-");
         let position = place.excerpt.position;
         assert_eq!(format!("{position} {message} / {help}"), expected, "{text}");
+    }
+}
+
+#[test]
+fn an_extended_file_that_is_not_there_is_shown_where_it_is_named() {
+    let (keep, profile) = read(&[("my.toml", "passes = []\nextends = './none.toml'\n")]);
+    let error = profile.unwrap_err();
+    let ProfileError::Malformed { message, place, .. } = error else {
+        panic!("{error:?}");
+    };
+    let none = keep.path().join("none.toml");
+    let expected = format!("cannot read the profile '{}': ", none.display());
+    assert!(message.starts_with(&expected), "{message}");
+    assert_eq!(place.excerpt.position.to_string(), "2:11");
+    assert!(place.file.ends_with("my.toml"));
+    for (directory, given, path) in [
+        ("", "./a.toml", "./a.toml"),
+        (".", "./a.toml", "./a.toml"),
+        (".", "a.toml", "./a.toml"),
+        ("d", "./a", "d/a"),
+        ("d", "../a", "d/../a"),
+        ("d", "/a", "/a"),
+    ] {
+        let beside = beside(Path::new(directory), given);
+        assert_eq!(beside.to_str(), Some(path), "{directory} {given}");
     }
 }
 
