@@ -28,6 +28,8 @@ pub struct Profile {
     pub explanation: String,
     /// The profiles it takes over from, the nearest first.
     pub extends: Vec<String>,
+    /// Where those come from.
+    pub extended: Vec<Origin>,
     /// Passes, in the order the profile lists them.
     pub passes: Vec<String>,
     /// Passes that complete a machine made from the template. On an existing domain each of them
@@ -145,6 +147,19 @@ impl Profile {
             .rfind(|(its_part, its_name, _)| *its_part == part && its_name == name)
             .map(|(_, _, place)| place)
     }
+
+    /// The settings with their places, in their order.
+    pub fn placed_settings(&self) -> impl Iterator<Item = (&str, &str, &Place)> {
+        // Both lists grow by one setting at a time.
+        let places = self
+            .places
+            .iter()
+            .filter(|(part, ..)| *part == Part::Setting);
+        self.settings
+            .iter()
+            .zip(places)
+            .map(|((key, value), (.., place))| (key.as_str(), value.as_str(), place))
+    }
 }
 
 /// `open`: the profiles on the way here.
@@ -157,7 +172,7 @@ fn load(item: &Item, library: &Library, open: &mut Vec<Item>) -> Result<Profile,
             Origin::File(path) => path.parent().unwrap_or(Path::new("")).to_owned(),
         },
     };
-    let own = file.read(&item.name)?;
+    let mut own = file.read(&item.name)?;
     let Some((parent, place)) = own.extends else {
         return Ok(own.profile.over(
             Profile::default(),
@@ -187,6 +202,7 @@ fn load(item: &Item, library: &Library, open: &mut Vec<Item>) -> Result<Profile,
             place: Box::new(place),
         });
     }
+    own.profile.extended.push(found.origin.clone());
     let parent = load(&found, library, open).map_err(|source| ProfileError::Extends {
         name: parent,
         by: file.shown.clone(),
@@ -249,6 +265,7 @@ impl Profile {
         if !parent.name.is_empty() {
             self.extends.push(parent.name);
             self.extends.extend(parent.extends);
+            self.extended.extend(parent.extended);
         }
         if self.summary.is_empty() {
             self.summary = parent.summary;

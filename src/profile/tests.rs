@@ -92,6 +92,16 @@ fn what_is_given_takes_the_place_of_what_is_extended() {
     assert_eq!(profile.summary, "mine");
     assert_eq!(profile.explanation, "Mine.\n\nFor me.");
     assert_eq!(profile.extends, ["lib", "base"]);
+    // As they were found: the one by its name, the other from there.
+    let files = ["library/lib.toml", "library/../base.toml"];
+    let files = files.map(|file| Origin::File(keep.path().join(file)));
+    assert_eq!(profile.extended, files);
+    let from: Vec<(&str, &str)> = profile
+        .placed_settings()
+        .filter(|(key, ..)| *key == "topology.vcpus")
+        .map(|(_, value, place)| (value, place.file.rsplit('/').next().unwrap()))
+        .collect();
+    assert_eq!(from, [("4", "base.toml"), ("8", "my.toml")]);
     assert_eq!(words(&profile.passes), "topology applesmc hotplug");
     let own = keep.path().join("own.xml");
     assert_eq!(
