@@ -14,6 +14,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use daemon::Daemon;
+use virt_patch::derive::{Keep, derive};
 use virt_patch::hypervisor::compare::{missing, same_meaning};
 
 fn main() -> ExitCode {
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         nothing_is_lost_of_other_notations,
         nothing_is_lost_of_a_live_definition,
         what_libvirt_drops_is_found,
+        nothing_was_changed_by_a_define,
     ])
 }
 
@@ -161,4 +163,67 @@ fn what_libvirt_drops_is_found(libvirt: &Daemon) {
             "{name}: {found:?}"
         );
     }
+}
+
+/// What libvirt fills in is nothing that `derive` records.
+fn nothing_was_changed_by_a_define(libvirt: &Daemon) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/compare");
+    let mut definitions: Vec<(String, String)> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|file| {
+            let path = file.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            (path.file_stem().unwrap().to_str().unwrap().to_owned(), text)
+        })
+        .collect();
+    assert!(definitions.len() >= 11);
+    for (name, inside) in [
+        ("tiny", "<os><type>hvm</type></os>"),
+        (
+            "small",
+            "<vcpu>2</vcpu><os><type arch='x86_64' machine='q35'>hvm</type></os>\
+             <features><acpi/></features><cpu mode='host-model'/><clock offset='utc'/><devices>\
+             <disk type='file'><source file='/srv/a.img'/><target dev='vda'/></disk>\
+             <disk device='cdrom'><target dev='sda' bus='sata'/></disk>\
+             <disk type='network'><source protocol='nbd' name='x'><host name='h'/></source><target dev='vdc'/></disk>\
+             <controller type='usb' model='qemu-xhci'/><interface type='user'/><serial type='pty'/>\
+             <graphics type='vnc'/><input type='tablet'/><watchdog model='i6300esb'/>\
+             <filesystem><source dir='/srv'/><target dir='x'/></filesystem>\
+             <hostdev mode='subsystem' type='usb'><source><vendor id='0x1234'/><product id='0x1'/></source></hostdev>\
+             </devices>",
+        ),
+    ] {
+        let text = format!(
+            "<domain type='qemu'><name>{name}</name><memory unit='MiB'>64</memory>{inside}</domain>"
+        );
+        definitions.push((name.to_owned(), text));
+    }
+    for (name, text) in definitions {
+        let name = format!("defined-{name}");
+        let ours = in_the_name_of(&name, &text);
+        libvirt.define(&ours);
+        let stored = libvirt.definition(&name);
+        let derived = derive(&ours, &stored, &Keep::default()).unwrap();
+        assert!(derived.empty, "{name}\n{}\n{stored}", derived.patch);
+        // A change by hand is all there is then.
+        let edited = stored.replace("<on_crash>", "<on_crash>coredump-");
+        let derived = derive(&ours, &edited, &Keep::default()).unwrap();
+        let body: Vec<&str> = derived.patch.lines().skip(1).collect();
+        assert_eq!(body.len(), 2, "{name}\n{}", derived.patch);
+        assert!(body[0].starts_with("  <on_crash>coredump-"), "{body:?}");
+        let all = derive(&ours, &stored, &Keep::ALL).unwrap();
+        assert!(!all.empty, "{name}");
+    }
+}
+
+/// The definition as another domain, beside the one that another test defines.
+fn in_the_name_of(name: &str, text: &str) -> String {
+    let (before, rest) = text.split_once("<name>").unwrap();
+    let (_, after) = rest.split_once("</name>").unwrap();
+    let mut text = format!("{before}<name>{name}</name>{after}");
+    if let Some((before, rest)) = text.split_once("<uuid>") {
+        let (_, after) = rest.split_once("</uuid>").unwrap();
+        text = format!("{before}{after}");
+    }
+    text
 }

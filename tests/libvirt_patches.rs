@@ -10,6 +10,7 @@
 #[path = "common/daemon.rs"]
 mod daemon;
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use daemon::Daemon;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         a_share_is_added_to_a_domain_that_has_one,
         graphics_that_listen_stop_doing_so,
         a_processor_model_makes_way_for_the_hosts,
+        the_pipelines_of_the_readme_work,
     ])
 }
 
@@ -177,4 +179,107 @@ fn a_processor_model_makes_way_for_the_hosts(libvirt: &Daemon) {
     assert!(stored.contains("<cpu mode='maximum'"), "{stored}");
     assert!(!stored.contains("Penryn"), "{stored}");
     assert!(stored.contains("name='vmx'"), "{stored}");
+}
+
+/// The lines of README.md that are pipelines, as they stand there, and their variations.
+fn the_pipelines_of_the_readme_work(libvirt: &Daemon) {
+    let place = tempfile::tempdir().unwrap();
+    let xml = "<domain type='qemu'>\n  <name>vm</name>\n  <memory unit='MiB'>64</memory>\n  <vcpu>2</vcpu>\n  <os>\n    <type arch='x86_64' machine='q35'>hvm</type>\n  </os>\n  <features>\n    <acpi/>\n  </features>\n  <devices>\n    <graphics type='vnc'/>\n  </devices>\n</domain>\n";
+    libvirt.define(&xml.replace("type='vnc'", "type='vnc' passwd='hunter22'"));
+    let file = place.path().join("vm.xml");
+    for name in ["vm.xml", "other.xml"] {
+        std::fs::write(place.path().join(name), xml).unwrap();
+    }
+    let mut seen = Vec::new();
+    for line in pipelines() {
+        let first = line.split_whitespace().next().unwrap().to_owned();
+        match first.as_str() {
+            "virsh" => {
+                let longer = line.replace(
+                    "| virsh define",
+                    "| virt-patch render --pass '' --patch shared-memory | virsh define",
+                );
+                assert_ne!(line, longer);
+                for (line, shared) in [(&line, false), (&longer, true)] {
+                    let (code, _, stderr) = shell(place.path(), line);
+                    assert_eq!(code, 0, "{line}\n{stderr}");
+                    let stored = libvirt.definition("vm");
+                    assert!(stored.contains("passwd='hunter22'"), "{line}\n{stored}");
+                    assert!(stored.contains("isa-applesmc"), "{line}\n{stored}");
+                    let is_shared = stored.contains("<access mode='shared'/>");
+                    assert_eq!(is_shared, shared, "{line}\n{stored}");
+                }
+            }
+            "virt-patch" => {
+                let git = line.replace("patch -p1", "git apply");
+                assert_ne!(line, git);
+                let mut results = Vec::new();
+                for line in [&line, &git] {
+                    std::fs::write(&file, xml).unwrap();
+                    // 'diff' says with 1 that something changes.
+                    let (code, _, stderr) = shell(place.path(), line);
+                    assert_eq!(code, 1, "{line}\n{stderr}");
+                    results.push(std::fs::read_to_string(&file).unwrap());
+                    let (code, rest, stderr) = shell(place.path(), "virt-patch diff vm.xml");
+                    assert_eq!((code, rest.as_str()), (0, ""), "{line}\n{stderr}");
+                }
+                assert_ne!(results[0], xml);
+                assert_eq!(results[0], results[1]);
+            }
+            "find" => {
+                // One of them is due: xargs says 123 for any status from 1 to 125.
+                let (code, stdout, stderr) = shell(place.path(), &line);
+                assert_eq!(code, 123, "{line}\n{stderr}");
+                for name in ["./vm.xml:", "./other.xml:"] {
+                    assert!(stdout.contains(name), "{line}\n{stdout}");
+                }
+            }
+            "virt-install" => {
+                if shell(place.path(), "virt-install --version").0 == 0 {
+                    let (code, stdout, stderr) = shell(place.path(), &line);
+                    assert_eq!(code, 1, "{line}\n{stderr}");
+                    assert!(stdout.starts_with("--- "), "{line}\n{stdout}");
+                }
+            }
+            _ => panic!("nobody knows what this should do: {line}"),
+        }
+        seen.push(first);
+    }
+    seen.sort();
+    assert_eq!(seen, ["find", "virsh", "virt-install", "virt-patch"]);
+}
+
+/// The lines of shell blocks that have a pipe, without their comments.
+fn pipelines() -> Vec<String> {
+    let readme = include_str!("../README.md");
+    readme
+        .split("```sh\n")
+        .skip(1)
+        .filter_map(|block| block.split("```").next())
+        .flat_map(str::lines)
+        .map(|line| line.split(" #").next().unwrap_or(line).trim().to_owned())
+        .filter(|line| line.contains(" | "))
+        .collect()
+}
+
+/// Runs a line in a shell that finds virt-patch: exit status, output, errors.
+fn shell(place: &Path, line: &str) -> (i32, String, String) {
+    let program = Path::new(env!("CARGO_BIN_EXE_virt-patch"));
+    let path = format!(
+        "{}:{}",
+        program.parent().unwrap().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let mut command = Command::new("bash");
+    command
+        .args(["-o", "pipefail", "-c", line])
+        .current_dir(place)
+        .env("PATH", path)
+        .env("XDG_CONFIG_HOME", place.join("config"));
+    let output = daemon::output_of(&mut command);
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
 }

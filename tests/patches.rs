@@ -419,7 +419,7 @@ fn a_mistake_in_a_profile_is_shown_in_its_line() {
         ),
         (
             "extends = './none.toml'\n",
-            "error: cannot read the profile './none.toml'\ncaused by: No such file or directory (os error 2)\n",
+            "error: cannot use the profile 'my.toml'\ncaused by: cannot read the profile './none.toml': No such file or directory (os error 2)\n --> my.toml:1:11\n1 | extends = './none.toml'\n  |           ^\n",
         ),
         (
             "passes = []\nsettings.applesmc.osk = 'mine'\n",
@@ -477,4 +477,54 @@ fn list_shows_where_everything_comes_from() {
     assert!(
         schema["properties"]["settings"]["properties"]["virtiofs"]["properties"]["tag"].is_object()
     );
+}
+
+#[test]
+fn list_says_what_was_taken_over_and_from_where() {
+    let place = Place::new(&[
+        (
+            "prof/mine.toml",
+            "# Mine\nextends='./sub/base.toml'\npasses=['...', 'hotplug']\npatches=['no-balloon', '...', './own.xml']\n[settings]\nti.v='mine'\n",
+        ),
+        ("prof/own.xml", "<description>d</description>"),
+        (
+            "prof/sub/base.toml",
+            "extends='macpro5,1'\npasses=['topology']\npatches=['./ti.xml', 'rng']\n[settings]\nti.v='base'\n",
+        ),
+        (
+            "prof/sub/ti.xml",
+            "<patch:value name='v' default='dflt'/><title>${v}</title>",
+        ),
+    ]);
+    let run = place.run("list ./prof/mine.toml");
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    for line in [
+        "extends    base [./prof/sub/base.toml], macpro5,1",
+        "passes     topology, hotplug\n           topology [./prof/sub/base.toml]\n",
+        "patches    no-balloon, ./prof/sub/ti.xml, rng, ./prof/own.xml\n           ./prof/sub/ti.xml, rng [./prof/sub/base.toml]\n",
+        "setting    ti.v=base   [./prof/sub/base.toml]\nsetting    ti.v=mine\n",
+    ] {
+        assert!(run.stdout.contains(line), "{line}\n{}", run.stdout);
+    }
+    let run = place.run("list ./prof/mine.toml --json");
+    let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(
+        json["extends"][0],
+        serde_json::json!({"name": "base", "origin": "./prof/sub/base.toml"})
+    );
+    assert_eq!(json["extends"][1]["origin"], "shipped");
+    assert_eq!(
+        json["passes"],
+        serde_json::json!([{"name": "topology", "from": "./prof/sub/base.toml"}, {"name": "hotplug"}])
+    );
+    let own = json["settings"].as_array().unwrap().last().unwrap();
+    assert_eq!(*own, serde_json::json!({"key": "ti.v", "value": "mine"}));
+    // What is its own stands there without a place.
+    let run = place.run("list ./prof/sub/../sub/base.toml");
+    assert!(
+        run.stdout.contains("\nsetting    ti.v=base\n"),
+        "{}",
+        run.stdout
+    );
+    assert!(!run.stdout.contains("base.toml]"), "{}", run.stdout);
 }

@@ -15,7 +15,7 @@ use crate::passes::settings::{self, Setting};
 use crate::passes::{PASSES, Pass, explanation};
 use crate::patches::facts::NAMES;
 use crate::patches::{self, Item, Kind, Library, Origin};
-use crate::profile::{self, Profile};
+use crate::profile::{self, Part, Place, Profile};
 use crate::text;
 
 pub(crate) fn run(args: &ListArgs, world: &mut World<'_>) -> anyhow::Result<Exit> {
@@ -86,21 +86,24 @@ pub(super) struct Entry {
     contents: Vec<(&'static str, String)>,
     /// What it consists of, to the letter.
     text: String,
+    /// What JSON says of its kind only.
+    parts: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Entry {
     fn json(&self) -> serde_json::Value {
-        json!({
+        let mut entry = json!({
             "format": 1,
             "kind": self.kind,
             "name": self.name,
-            "origin": match &self.origin {
-                Origin::Shipped => "shipped".to_owned(),
-                Origin::File(path) => path.display().to_string(),
-            },
+            "origin": origin(&self.origin),
             "summary": self.summary,
             "explanation": self.explanation,
-        })
+        });
+        if let Some(entry) = entry.as_object_mut() {
+            entry.extend(self.parts.clone());
+        }
+        entry
     }
 
     fn explained(&self) -> String {
@@ -121,6 +124,13 @@ impl Entry {
         out.truncate(out.trim_end().len());
         out.push('\n');
         out
+    }
+}
+
+fn origin(origin: &Origin) -> String {
+    match origin {
+        Origin::Shipped => "shipped".to_owned(),
+        Origin::File(path) => path.display().to_string(),
     }
 }
 
@@ -180,29 +190,67 @@ fn pass(pass: &Pass) -> Entry {
         explanation: explanation(pass.source),
         contents: pass.settings.iter().map(setting).collect(),
         text: String::new(),
+        parts: serde_json::Map::new(),
     }
 }
 
 fn profile(item: &Item, library: &Library) -> anyhow::Result<Entry> {
     let profile = Profile::load(item, library).map_err(choice::profile_error)?;
+    let shown = item.shown();
+    let other = |place: &Place| (place.file != shown).then(|| place.file.clone());
+    let from = |part: Part, name: &str| profile.place(part, name).and_then(other);
     let mut contents = Vec::new();
+    let mut parts = serde_json::Map::new();
     if !profile.extends.is_empty() {
-        contents.push(("extends", profile.extends.join(", ")));
+        let extended = profile.extends.iter().zip(&profile.extended);
+        let names: Vec<String> = extended
+            .clone()
+            .map(|(name, origin)| match origin {
+                Origin::Shipped => name.clone(),
+                Origin::File(path) => format!("{name} [{}]", path.display()),
+            })
+            .collect();
+        contents.push(("extends", names.join(", ")));
+        let parents = extended
+            .map(|(name, its_origin)| json!({"name": name, "origin": origin(its_origin)}))
+            .collect();
+        parts.insert("extends".to_owned(), serde_json::Value::Array(parents));
     }
-    contents.push(("passes", profile.passes.join(", ")));
-    if !profile.template_passes.is_empty() {
-        contents.push(("template", profile.template_passes.join(", ")));
-    }
-    if !profile.patches.is_empty() {
-        contents.push(("patches", profile.patches.join(", ")));
+    for (what, key, part, names) in [
+        ("passes", "passes", Part::Pass, &profile.passes),
+        (
+            "template",
+            "template_passes",
+            Part::Pass,
+            &profile.template_passes,
+        ),
+        ("patches", "patches", Part::Patch, &profile.patches),
+    ] {
+        let placed: Vec<(&String, Option<String>)> =
+            names.iter().map(|name| (name, from(part, name))).collect();
+        if what == "passes" || !names.is_empty() {
+            contents.push((what, names.join(", ")));
+            contents.extend(taken_over(&placed));
+        }
+        let placed = placed
+            .iter()
+            .map(|(name, from)| with_place(json!({"name": name}), from.as_deref()))
+            .collect();
+        parts.insert(key.to_owned(), serde_json::Value::Array(placed));
     }
     contents.extend(chart(&profile));
-    contents.extend(
-        profile
-            .settings
-            .iter()
-            .map(|(key, value)| ("setting", format!("{key}={value}"))),
-    );
+    let mut settings = Vec::new();
+    for (key, value, place) in profile.placed_settings() {
+        let from = other(place);
+        let origin = from.as_ref().map(|from| format!("   [{from}]"));
+        let text = format!("{key}={value}{}", origin.unwrap_or_default());
+        contents.push(("setting", text));
+        settings.push(with_place(
+            json!({"key": key, "value": value}),
+            from.as_deref(),
+        ));
+    }
+    parts.insert("settings".to_owned(), serde_json::Value::Array(settings));
     Ok(Entry {
         kind: Kind::Profile.word(),
         origin: item.origin.clone(),
@@ -211,7 +259,39 @@ fn profile(item: &Item, library: &Library) -> anyhow::Result<Entry> {
         explanation: profile.explanation,
         contents,
         text: String::new(),
+        parts,
     })
+}
+
+/// The names that a profile has from others, a line for each of these.
+fn taken_over(placed: &[(&String, Option<String>)]) -> Vec<(&'static str, String)> {
+    let mut files: Vec<&String> = Vec::new();
+    for file in placed.iter().filter_map(|(_, from)| from.as_ref()) {
+        if !files.contains(&file) {
+            files.push(file);
+        }
+    }
+    let line = |file: &String| {
+        let of_it: Vec<&str> = placed
+            .iter()
+            .filter(|(_, from)| from.as_ref() == Some(file))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let names = match of_it.len() == placed.len() {
+            true => "all".to_owned(),
+            false => of_it.join(", "),
+        };
+        ("", format!("{names} [{file}]"))
+    };
+    files.into_iter().map(line).collect()
+}
+
+/// With the file or the shipped profile that something was taken over from.
+fn with_place(mut entry: serde_json::Value, from: Option<&str>) -> serde_json::Value {
+    if let (Some(entry), Some(from)) = (entry.as_object_mut(), from) {
+        entry.insert("from".to_owned(), from.into());
+    }
+    entry
 }
 
 fn patch(item: Item) -> anyhow::Result<Entry> {
@@ -244,6 +324,7 @@ fn patch(item: Item) -> anyhow::Result<Entry> {
         explanation: rest.to_owned(),
         contents: declared.iter().map(value).collect(),
         text: without_head_comment(&patch.text).to_owned(),
+        parts: serde_json::Map::new(),
         name: item.name,
     })
 }

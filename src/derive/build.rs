@@ -388,16 +388,20 @@ impl Builder<'_> {
 }
 
 /// The elements of one name below two parents.
-struct Paired<'d> {
+pub(super) struct Paired<'d> {
     /// Those that are the same one, changed or not.
-    pairs: Vec<(Node<'d, 'd>, Node<'d, 'd>)>,
-    gone: Vec<Node<'d, 'd>>,
-    new: Vec<Node<'d, 'd>>,
+    pub(super) pairs: Vec<(Node<'d, 'd>, Node<'d, 'd>)>,
+    pub(super) gone: Vec<Node<'d, 'd>>,
+    pub(super) new: Vec<Node<'d, 'd>>,
 }
 
 /// Finds out which of one list is which of the other: by identity, or by order where there is none.
 /// One whose identity changed is another one: a patch could not name it.
-fn pair<'d>(equality: Equality, ours: &[Node<'d, 'd>], theirs: &[Node<'d, 'd>]) -> Paired<'d> {
+pub(super) fn pair<'d>(
+    equality: Equality,
+    ours: &[Node<'d, 'd>],
+    theirs: &[Node<'d, 'd>],
+) -> Paired<'d> {
     let mut group = Paired {
         pairs: Vec::new(),
         gone: ours.to_vec(),
@@ -419,7 +423,8 @@ fn pair<'d>(equality: Equality, ours: &[Node<'d, 'd>], theirs: &[Node<'d, 'd>]) 
 }
 
 impl<'d> Paired<'d> {
-    fn take(&mut self, mut fits: impl FnMut(Node<'d, 'd>, Node<'d, 'd>) -> bool) {
+    /// Pairs each that is left with the first that is left and fits.
+    pub(super) fn take(&mut self, mut fits: impl FnMut(Node<'d, 'd>, Node<'d, 'd>) -> bool) {
         let mut left = Vec::new();
         for a in std::mem::take(&mut self.gone) {
             match self.new.iter().position(|b| fits(a, *b)) {

@@ -7,6 +7,7 @@
 //! means is in [`Equality`]; what is left out as noise in [`Keep`].
 
 mod build;
+mod defaults;
 mod equal;
 mod made;
 mod noise;
@@ -15,7 +16,7 @@ use std::collections::HashSet;
 
 use roxmltree::Node;
 
-use crate::document::{Document, DocumentError, Excerpt};
+use crate::document::{Document, DocumentError, Excerpt, SECTIONS};
 use crate::merge::{self, MergeError, Patch};
 
 use build::Builder;
@@ -66,11 +67,17 @@ pub enum DeriveError {
 /// The patch that turns `before` into `after`, but for what `keep` leaves out.
 ///
 /// # Errors
-/// One of the two is no definition, or the new one holds what no patch can say: text and
-/// elements mixed.
+/// One of the two is no definition or has two of what there is one of, or the new one holds what no
+/// patch can say: text and elements mixed, or text where elements belong.
 pub fn derive(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveError> {
     let old = Document::parse_domain(before).map_err(DeriveError::Before)?;
     let after_document = Document::parse_domain(after).map_err(DeriveError::After)?;
+    if let Some(error) = old.duplicate() {
+        return Err(DeriveError::Before(error));
+    }
+    if let Some(error) = after_document.duplicate() {
+        return Err(DeriveError::After(error));
+    }
     if let Some(mixed) = mixed(after_document.root()) {
         return Err(DeriveError::Unsayable {
             message: format!("<{}> holds both text and elements", mixed.tag_name().name()),
@@ -79,7 +86,12 @@ pub fn derive(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveE
     }
     let old_text =
         noise::without(before, Side::Before, after, keep).map_err(DeriveError::Before)?;
-    let new_text = noise::without(after, Side::After, before, keep).map_err(DeriveError::After)?;
+    let mut new_text =
+        noise::without(after, Side::After, before, keep).map_err(DeriveError::After)?;
+    if !keep.defaults {
+        new_text =
+            defaults::without(&new_text, &old_text, keep.order).map_err(DeriveError::After)?;
+    }
     let a = Document::parse_domain(&old_text).map_err(DeriveError::Before)?;
     let b = Document::parse_domain(&new_text).map_err(DeriveError::After)?;
     let equality = Equality { strict: keep.order };
@@ -112,6 +124,15 @@ pub fn derive(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveE
         }
         if whole.len() == before {
             // Even the whole new definition does not do.
+            if let Some(node) = text_for_elements(after_document.root(), old.root()) {
+                return Err(DeriveError::Unsayable {
+                    message: format!(
+                        "<{}> holds text, which a definition cannot say: it has elements there",
+                        node.tag_name().name()
+                    ),
+                    excerpt: Excerpt::of(after, node.range().start),
+                });
+            }
             let first = b.root().range().start;
             return Err(DeriveError::Unsayable {
                 message: "the new definition does not become itself; please report this".to_owned(),
@@ -125,6 +146,30 @@ pub fn derive(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveE
 fn mixed<'a>(node: Node<'a, 'a>) -> Option<Node<'a, 'a>> {
     node.descendants().find(|node| {
         node.is_element() && !equal::elements(*node).is_empty() && !equal::text(*node).is_empty()
+    })
+}
+
+/// An element with text where a definition has elements, as its sections have, or as `other` has.
+fn text_for_elements<'a>(root: Node<'a, 'a>, other: Node<'_, '_>) -> Option<Node<'a, 'a>> {
+    let section = |node: Node<'_, '_>| match node.parent_element() {
+        None => true,
+        Some(parent) => {
+            parent.parent_element().is_none() && SECTIONS.contains(&node.tag_name().name())
+        }
+    };
+    let holds_elements = |node: Node<'_, '_>| {
+        let parent = |node: Node<'_, '_>| node.parent_element().map(equal::name_of);
+        other.descendants().any(|there| {
+            equal::name_of(there) == equal::name_of(node)
+                && parent(there) == parent(node)
+                && !equal::elements(there).is_empty()
+        })
+    };
+    root.descendants().find(|node| {
+        node.is_element()
+            && equal::elements(*node).is_empty()
+            && !equal::text(*node).is_empty()
+            && (section(*node) || holds_elements(*node))
     })
 }
 

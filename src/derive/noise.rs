@@ -14,6 +14,8 @@ pub struct Keep {
     pub aliases: bool,
     /// Controllers that come and go with the devices that need them.
     pub controllers: bool,
+    /// What libvirt fills in where the old definition says nothing, and how it spells what one says.
+    pub defaults: bool,
     /// The UUID.
     pub uuid: bool,
     /// MAC addresses.
@@ -30,6 +32,7 @@ impl Keep {
         addresses: true,
         aliases: true,
         controllers: true,
+        defaults: true,
         uuid: true,
         mac: true,
         name: true,
@@ -37,10 +40,11 @@ impl Keep {
     };
 
     /// The words for it.
-    pub const WORDS: [&str; 8] = [
+    pub const WORDS: [&str; 9] = [
         "addresses",
         "aliases",
         "controllers",
+        "defaults",
         "uuid",
         "mac",
         "name",
@@ -54,6 +58,7 @@ impl Keep {
             "addresses" => self.addresses = true,
             "aliases" => self.aliases = true,
             "controllers" => self.controllers = true,
+            "defaults" => self.defaults = true,
             "uuid" => self.uuid = true,
             "mac" => self.mac = true,
             "name" => self.name = true,

@@ -466,3 +466,44 @@ fn odd_text_survives() {
         "a patch cannot say this: <x> holds both text and elements"
     );
 }
+
+/// What `derive` says of two definitions, with the place.
+fn refusal(before: &str, after: &str) -> String {
+    let error = derive(before, after, &Keep::default()).unwrap_err();
+    let (message, excerpt) = match error {
+        DeriveError::Before(error) | DeriveError::After(error) => (error.message, error.excerpt),
+        DeriveError::Unsayable { message, excerpt } => (message, excerpt),
+    };
+    format!("{} {message}", excerpt.position)
+}
+
+#[test]
+fn what_no_definition_says_is_refused() {
+    let with = |inside: &str| format!("<domain>\n  <name>x</name>\n  {inside}\n</domain>");
+    let plain =
+        with("<os><type>hvm</type></os><devices><disk><target dev='vda'/></disk></devices>");
+    for (inside, message) in [
+        (
+            "<os><type>hvm</type></os><os/>",
+            "3:28 a second <os>; the first is in line 3",
+        ),
+        (
+            "<name>y</name>",
+            "3:3 a second <name>; the first is in line 2",
+        ),
+    ] {
+        assert_eq!(refusal(&plain, &with(inside)), message);
+        assert_eq!(refusal(&with(inside), &plain), message);
+    }
+    for (inside, name, place) in [
+        ("<os>text</os>", "os", "3:3"),
+        ("<clock>text</clock>", "clock", "3:3"),
+        ("<devices>text</devices>", "devices", "3:3"),
+        ("<devices><disk>text</disk></devices>", "disk", "3:12"),
+    ] {
+        let message = format!(
+            "{place} <{name}> holds text, which a definition cannot say: it has elements there"
+        );
+        assert_eq!(refusal(&plain, &with(inside)), message, "{inside}");
+    }
+}

@@ -28,6 +28,8 @@ pub struct Profile {
     pub explanation: String,
     /// The profiles it takes over from, the nearest first.
     pub extends: Vec<String>,
+    /// Where those come from.
+    pub extended: Vec<Origin>,
     /// Passes, in the order the profile lists them.
     pub passes: Vec<String>,
     /// Passes that complete a machine made from the template. On an existing domain each of them
@@ -145,6 +147,19 @@ impl Profile {
             .rfind(|(its_part, its_name, _)| *its_part == part && its_name == name)
             .map(|(_, _, place)| place)
     }
+
+    /// The settings with their places, in their order.
+    pub fn placed_settings(&self) -> impl Iterator<Item = (&str, &str, &Place)> {
+        // Both lists grow by one setting at a time.
+        let places = self
+            .places
+            .iter()
+            .filter(|(part, ..)| *part == Part::Setting);
+        self.settings
+            .iter()
+            .zip(places)
+            .map(|((key, value), (.., place))| (key.as_str(), value.as_str(), place))
+    }
 }
 
 /// `open`: the profiles on the way here.
@@ -157,7 +172,7 @@ fn load(item: &Item, library: &Library, open: &mut Vec<Item>) -> Result<Profile,
             Origin::File(path) => path.parent().unwrap_or(Path::new("")).to_owned(),
         },
     };
-    let own = file.read(&item.name)?;
+    let mut own = file.read(&item.name)?;
     let Some((parent, place)) = own.extends else {
         return Ok(own.profile.over(
             Profile::default(),
@@ -172,9 +187,14 @@ fn load(item: &Item, library: &Library, open: &mut Vec<Item>) -> Result<Profile,
         Origin::File(path) if parent == item.name => library.beyond(path),
         _ => library.clone(),
     };
-    let found = beyond
-        .find(Kind::Profile, &parent, &file.directory)
-        .map_err(|error| missing_parent(error, &place))?;
+    let path = beside(&file.directory, &parent);
+    let found = match path.to_str() {
+        Some(path) if patches::is_file(Kind::Profile, &parent) => {
+            beyond.find(Kind::Profile, path, Path::new(""))
+        }
+        _ => beyond.find(Kind::Profile, &parent, &file.directory),
+    }
+    .map_err(|error| missing_parent(error, &place))?;
     if open.iter().any(|item| is_same(item, &found)) {
         return Err(ProfileError::Malformed {
             message: format!("'{parent}' extends this profile, so this one cannot extend it"),
@@ -182,6 +202,7 @@ fn load(item: &Item, library: &Library, open: &mut Vec<Item>) -> Result<Profile,
             place: Box::new(place),
         });
     }
+    own.profile.extended.push(found.origin.clone());
     let parent = load(&found, library, open).map_err(|source| ProfileError::Extends {
         name: parent,
         by: file.shown.clone(),
@@ -213,7 +234,19 @@ fn missing_parent(error: LibraryError, place: &Place) -> ProfileError {
             }),
             place: Box::new(place.clone()),
         },
-        other => other.into(),
+        LibraryError::Read { ref source, .. } => ProfileError::Malformed {
+            message: format!("{error}: {source}"),
+            help: None,
+            place: Box::new(place.clone()),
+        },
+    }
+}
+
+/// The path of a file that a profile in `directory` names.
+fn beside(directory: &Path, given: &str) -> PathBuf {
+    match given.strip_prefix("./") {
+        Some(rest) if !directory.as_os_str().is_empty() => directory.join(rest),
+        _ => directory.join(given),
     }
 }
 
@@ -232,6 +265,7 @@ impl Profile {
         if !parent.name.is_empty() {
             self.extends.push(parent.name);
             self.extends.extend(parent.extends);
+            self.extended.extend(parent.extended);
         }
         if self.summary.is_empty() {
             self.summary = parent.summary;
@@ -377,7 +411,8 @@ impl Reader<'_> {
             let name = match part {
                 // Relative to the profile, wherever the program is run.
                 Part::Patch if patches::is_file(Kind::Patch, &given) => {
-                    self.directory.join(&given).to_string_lossy().into_owned()
+                    let path = beside(&self.directory, &given);
+                    path.to_string_lossy().into_owned()
                 }
                 // The library tells no capital letters apart where nothing has them as given.
                 Part::Patch => given,

@@ -92,8 +92,18 @@ fn what_is_given_takes_the_place_of_what_is_extended() {
     assert_eq!(profile.summary, "mine");
     assert_eq!(profile.explanation, "Mine.\n\nFor me.");
     assert_eq!(profile.extends, ["lib", "base"]);
+    // As they were found: the one by its name, the other from there.
+    let files = ["library/lib.toml", "library/../base.toml"];
+    let files = files.map(|file| Origin::File(keep.path().join(file)));
+    assert_eq!(profile.extended, files);
+    let from: Vec<(&str, &str)> = profile
+        .placed_settings()
+        .filter(|(key, ..)| *key == "topology.vcpus")
+        .map(|(_, value, place)| (value, place.file.rsplit('/').next().unwrap()))
+        .collect();
+    assert_eq!(from, [("4", "base.toml"), ("8", "my.toml")]);
     assert_eq!(words(&profile.passes), "topology applesmc hotplug");
-    let own = keep.path().join("./own.xml");
+    let own = keep.path().join("own.xml");
     assert_eq!(
         words(&profile.patches),
         format!("a {} shared-memory", own.display())
@@ -182,6 +192,31 @@ fn mistakes_are_shown_where_they_stand() {
         let help = help.as_deref().unwrap_or("-");
         let position = place.excerpt.position;
         assert_eq!(format!("{position} {message} / {help}"), expected, "{text}");
+    }
+}
+
+#[test]
+fn an_extended_file_that_is_not_there_is_shown_where_it_is_named() {
+    let (keep, profile) = read(&[("my.toml", "passes = []\nextends = './none.toml'\n")]);
+    let error = profile.unwrap_err();
+    let ProfileError::Malformed { message, place, .. } = error else {
+        panic!("{error:?}");
+    };
+    let none = keep.path().join("none.toml");
+    let expected = format!("cannot read the profile '{}': ", none.display());
+    assert!(message.starts_with(&expected), "{message}");
+    assert_eq!(place.excerpt.position.to_string(), "2:11");
+    assert!(place.file.ends_with("my.toml"));
+    for (directory, given, path) in [
+        ("", "./a.toml", "./a.toml"),
+        (".", "./a.toml", "./a.toml"),
+        (".", "a.toml", "./a.toml"),
+        ("d", "./a", "d/a"),
+        ("d", "../a", "d/../a"),
+        ("d", "/a", "/a"),
+    ] {
+        let beside = beside(Path::new(directory), given);
+        assert_eq!(beside.to_str(), Some(path), "{directory} {given}");
     }
 }
 
