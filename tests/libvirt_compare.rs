@@ -220,10 +220,19 @@ fn nothing_was_changed_by_a_define(libvirt: &Daemon) {
 fn in_the_name_of(name: &str, text: &str) -> String {
     let (before, rest) = text.split_once("<name>").unwrap();
     let (_, after) = rest.split_once("</name>").unwrap();
-    let mut text = format!("{before}<name>{name}</name>{after}");
-    if let Some((before, rest)) = text.split_once("<uuid>") {
-        let (_, after) = rest.split_once("</uuid>").unwrap();
-        text = format!("{before}{after}");
+    let text = format!("{before}<name>{name}</name>{after}");
+    let uuid = |text: &str| {
+        Some(
+            text.split_once("<uuid>")?
+                .1
+                .split_once("</uuid>")?
+                .0
+                .to_owned(),
+        )
+    };
+    match uuid(&text) {
+        // It may stand in <sysinfo> as well.
+        Some(uuid) => text.replace(&uuid, &format!("{}dddd", &uuid[..uuid.len() - 4])),
+        None => text,
     }
-    text
 }

@@ -37,6 +37,14 @@ const AMOUNTS: [&str; 10] = [
     "block",
 ];
 
+/// Whether what is said of a change is no whole device: a domain that does not have it must not get one of
+/// it. What every domain has is ensured.
+fn is_part_of_a_device(b: Node<'_, '_>) -> bool {
+    b.parent_element()
+        .is_some_and(|parent| parent.has_tag_name("devices"))
+        && !matches!(b.tag_name().name(), "emulator" | "memballoon")
+}
+
 /// The words of a patch do not suffice for this element.
 struct Whole;
 
@@ -84,6 +92,9 @@ impl Builder<'_> {
         }
         made.children = self.children(a, b)?;
         made.identify(a, self.mac);
+        if is_part_of_a_device(b) {
+            made.op = Op::Update;
+        }
         Ok(made)
     }
 

@@ -98,11 +98,11 @@ fn only_what_changed_is_said() {
         &plain,
         "
 <devices>
-  <disk>
+  <disk patch:op=\"update\">
     <target dev=\"vda\"/>
     <driver cache=\"none\"/>
   </disk>
-  <video>
+  <video patch:op=\"update\">
     <model type=\"virtio\"/>
   </video>
 </devices>
@@ -116,7 +116,7 @@ fn only_what_changed_is_said() {
         &plain,
         "
 <devices>
-  <video>
+  <video patch:op=\"update\">
     <model type=\"none\"/>
   </video>
   <tpm model=\"tpm-crb\"/>
@@ -245,7 +245,7 @@ fn noise_is_kept_on_request() {
         ),
         (
             "addresses",
-            "<devices>\n  <disk>\n    <target dev=\"vda\"/>\n    <address slot=\"0x06\"/>\n  </disk>\n</devices>\n",
+            "<devices>\n  <disk patch:op=\"update\">\n    <target dev=\"vda\"/>\n    <address slot=\"0x06\"/>\n  </disk>\n</devices>\n",
         ),
         (
             "controllers",
@@ -416,7 +416,7 @@ fn where_the_order_counts_the_patch_shows_it() {
         &Keep::ALL,
         "
 <devices>
-  <disk>
+  <disk patch:op=\"update\">
     <target dev=\"vda\"/>
     <address patch:op=\"replace\" type=\"pci\" slot=\"0x5\"/>
   </disk>

@@ -119,7 +119,7 @@ fn what_libvirt_fills_in_is_no_change() {
         "<memory unit=\"KiB\">131072</memory>\
          <currentMemory unit=\"KiB\">65536</currentMemory>\
          <on_crash>restart</on_crash>\
-         <devices><video><model vgamem=\"32768\"/></video>\
+         <devices><video patch:op=\"update\"><model vgamem=\"32768\"/></video>\
          <memballoon model=\"none\"/></devices>"
     );
     // Asked for, it is there.
@@ -174,7 +174,7 @@ fn what_libvirt_would_not_fill_in_is_a_change() {
         (
             "<devices><disk type='file'><source file='/a'/><target dev='vda' bus='virtio'/></disk></devices>",
             "<devices><disk type='file'><driver name='qemu' type='qcow2'/><source file='/a'/><target dev='vda' bus='virtio'/></disk></devices>",
-            "<devices><disk><target dev=\"vda\"/><driver name=\"qemu\" type=\"qcow2\"/></disk></devices>",
+            "<devices><disk patch:op=\"update\"><target dev=\"vda\"/><driver name=\"qemu\" type=\"qcow2\"/></disk></devices>",
         ),
         (
             "<devices/>",
@@ -196,7 +196,7 @@ fn what_libvirt_would_not_fill_in_is_a_change() {
         (
             "<devices><video><model type='vga' vram='16384' heads='1' primary='yes'/></video></devices>",
             "<devices><video><model type='qxl' ram='65536' vram='16384' vgamem='16384' heads='1' primary='yes'/></video></devices>",
-            "<devices><video><model type=\"qxl\" ram=\"65536\" vgamem=\"16384\"/></video></devices>",
+            "<devices><video patch:op=\"update\"><model type=\"qxl\" ram=\"65536\" vgamem=\"16384\"/></video></devices>",
         ),
         // A number alone would be another amount.
         (
