@@ -11,7 +11,15 @@ use std::collections::{HashMap, HashSet};
 use roxmltree::{Node, NodeId};
 
 use super::patch::Element;
-use crate::{document, idset, text};
+use crate::document;
+
+mod spelling;
+mod words;
+
+pub use spelling::same;
+use spelling::spelt;
+use words::readable;
+pub use words::{described, how_to_choose, names_of_keys};
 
 /// A part of an identity: an attribute (`@dev`), or an attribute of a child (`target@dev`).
 type Key = &'static str;
@@ -378,66 +386,6 @@ pub fn is_own_key(parent: &str, name: &str, attribute: &str) -> bool {
     })
 }
 
-/// The keys that tell elements of this name apart, readable.
-pub fn names_of_keys(parent: &str, name: &str) -> Vec<String> {
-    identity(parent, name)
-        .map(|identity| identity.keys.iter().map(|key| readable(key)).collect())
-        .unwrap_or_default()
-}
-
-/// What to write for one of two elements that a patch's element could mean, as a clause.
-pub fn how_to_choose(wanted: &Element, first: Node<'_, '_>, second: Node<'_, '_>) -> String {
-    let parent = first.parent_element();
-    let parent = parent.map_or("", |parent| parent.tag_name().name());
-    let identity = identity(parent, &wanted.name);
-    let keys = || {
-        let all = identity.map(|identity| identity.keys.iter().chain(identity.tie));
-        all.into_iter().flatten().copied()
-    };
-    let differ = |key: &Key| in_document(first, key) != in_document(second, key);
-    let (said, unsaid): (Vec<Key>, Vec<Key>) = keys()
-        .filter(differ)
-        .partition(|key| in_patch(wanted, key).is_some());
-    let names = |keys: &[Key]| {
-        let names: Vec<String> = keys.iter().map(|key| readable(key)).collect();
-        text::list_or(&names)
-    };
-    if !unsaid.is_empty() {
-        format!("say which with {}", names(&unsaid))
-    } else if !said.is_empty() {
-        format!(
-            "neither has the {} of the patch; take out what is to go with patch:op='remove'",
-            names(&said)
-        )
-    } else if keys().any(|key| key == "alias@name") {
-        "nothing tells them apart; give the one that is meant an <alias name='ua-…'/> first"
-            .to_owned()
-    } else {
-        "the definition should have one".to_owned()
-    }
-}
-
-/// The element with what tells it apart: `<disk> with <target dev='vda'>`.
-pub fn described(parent: Node<'_, '_>, wanted: &Element) -> String {
-    let identity = identity(parent.tag_name().name(), &wanted.name);
-    let keys = identity.map_or(&[] as &[Key], |identity| identity.keys);
-    let said: Vec<String> = keys
-        .iter()
-        .filter_map(|key| {
-            let value = in_patch(wanted, key)?;
-            Some(match split(key) {
-                ("", Some(attribute)) => format!("{attribute}='{value}'"),
-                (path, Some(attribute)) => format!("<{path} {attribute}='{value}'>"),
-                (path, None) => format!("<{path}>{value}"),
-            })
-        })
-        .collect();
-    match said.as_slice() {
-        [] => format!("<{}>", wanted.name),
-        said => format!("<{}> with {}", wanted.name, text::list(said)),
-    }
-}
-
 /// Whether one more USB controller stands for a part of the one that is there: the four of an ich9
 /// share one index.
 fn is_companion(wanted: &Element, there: Node<'_, '_>) -> bool {
@@ -460,51 +408,6 @@ fn agree(node: Node<'_, '_>, wanted: &Element, keys: &[Key]) -> bool {
         }
         None => true,
     })
-}
-
-/// Equal as text, as numbers where the one that is there is hexadecimal (`0x01` and `0x1` or `1`), as sets
-/// of numbers, or as MAC addresses.
-pub fn same(have: &str, want: &str) -> bool {
-    have == want
-        || ((have.starts_with("0x") || set(have).is_some()) && spelt(have) == spelt(want))
-        || (is_mac(have) && have.eq_ignore_ascii_case(want))
-}
-
-fn is_mac(value: &str) -> bool {
-    let bytes = value.as_bytes();
-    bytes.len() == 17
-        && bytes.iter().enumerate().all(|(at, byte)| match at % 3 {
-            2 => *byte == b':',
-            _ => byte.is_ascii_hexdigit(),
-        })
-}
-
-/// One spelling for all values of a key by which libvirt means the same thing: numbers in any notation,
-/// sets of them (`0-3`, `0,1,2,3`), and MAC addresses in any case.
-fn spelt(value: &str) -> Cow<'_, str> {
-    if is_mac(value) {
-        return Cow::Owned(value.to_ascii_lowercase());
-    }
-    let digits = value
-        .strip_prefix("0x")
-        .or_else(|| value.strip_prefix("0X"));
-    let number = match digits {
-        Some(digits) => u64::from_str_radix(digits, 16).ok(),
-        None if value.starts_with(|first: char| first.is_ascii_digit()) => value.parse().ok(),
-        None => None,
-    };
-    match number {
-        Some(number) => Cow::Owned(number.to_string()),
-        None => set(value).map_or(Cow::Borrowed(value), Cow::Owned),
-    }
-}
-
-/// One spelling for a set of CPUs or nodes with more than one number in it.
-fn set(value: &str) -> Option<String> {
-    if !value.starts_with(|first: char| first.is_ascii_digit()) || !value.contains(['-', ',']) {
-        return None;
-    }
-    Some(idset::format(&idset::parse(value)?))
 }
 
 fn in_patch<'p>(wanted: &'p Element, key: Key) -> Option<Cow<'p, str>> {
@@ -536,14 +439,6 @@ fn split(key: Key) -> (&'static str, Option<&'static str>) {
     match key.split_once('@') {
         Some((path, attribute)) => (path, Some(attribute)),
         None => (key, None),
-    }
-}
-
-fn readable(key: Key) -> String {
-    match split(key) {
-        ("", Some(attribute)) => format!("{attribute}="),
-        (path, Some(attribute)) => format!("<{path} {attribute}=…>"),
-        (path, None) => format!("<{path}>"),
     }
 }
 

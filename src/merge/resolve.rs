@@ -1,17 +1,20 @@
 //! From a patch's text to what it asks for: directives, conditions, placeholders, fragments.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use roxmltree::{Attribute as TreeAttribute, Node};
 
-use super::condition::{self, ConditionError, Fact, Truth};
 use super::error::MergeError;
 use super::patch::{Attribute, DIRECTIVES, Element, Op, Patch, Wanted};
+use super::places;
 use super::source::{self, Source};
-use super::{keys, places};
 use crate::document::{Document, DocumentError, Position, namespace_of, qemu};
-use crate::text;
+
+mod single;
+mod values;
+
+use single::fold;
 
 /// A placeholder of a patch's own: `<patch:value name="tag" default="share">what for</patch:value>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -536,147 +539,6 @@ impl Resolver<'_> {
         Ok(all)
     }
 
-    fn holds(&self, when: TreeAttribute<'_, '_>) -> Result<bool, MergeError> {
-        let condition = when.value();
-        let start = self.at(when.range_value().start);
-        // With entities in the text its bytes are not where the value's are.
-        let raw = self.patch.text.get(start..start + condition.len());
-        let place = |offset: usize| match raw == Some(condition) {
-            true => start + offset,
-            false => start,
-        };
-        let truth = condition::evaluate(condition, &|name| {
-            self.fact(name).map_err(|(message, help)| ConditionError {
-                offset: 0,
-                message,
-                help,
-            })
-        });
-        match truth {
-            Ok(Truth::Yes) => Ok(true),
-            Ok(Truth::No) => {
-                self.unmet.replace(Some(condition.to_owned()));
-                Ok(false)
-            }
-            Ok(Truth::Unknown(what)) => Err(MergeError::unknown(self.patch, start, what)),
-            Err(error) => {
-                let merge = self.error(place(error.offset), error.message);
-                Err(match error.help {
-                    Some(help) => merge.helped(help),
-                    None => merge,
-                })
-            }
-        }
-    }
-
-    /// What a name stands for in a condition.
-    fn fact(&self, name: &str) -> Result<Fact, (String, Option<String>)> {
-        if let Some(value) = self.patch.values.get(name) {
-            return Ok(Fact::Is(value.clone().unwrap_or_default()));
-        }
-        match (self.defaults.get(name), self.patch.facts.get(name)) {
-            (Some(Some(default)), _) => Ok(Fact::Is(default.clone())),
-            (Some(None), _) => Ok(Fact::Unset(format!("say it with --set {name}=…"))),
-            (None, Some(fact)) => Ok(fact.clone()),
-            (None, None) => Err(self.unknown_name(name)),
-        }
-    }
-
-    /// `text` with `${name}` and `$$` replaced; `None` when it is one placeholder for nothing.
-    fn expand(&self, text: &str, offset: usize) -> Result<Option<String>, MergeError> {
-        if !text.contains('$') {
-            return Ok(Some(text.to_owned()));
-        }
-        let mut out = String::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('$') {
-            out.push_str(before);
-            if let Some(after) = after.strip_prefix('$') {
-                out.push('$');
-                rest = after;
-                continue;
-            }
-            let rest_of_patch = self.patch.text.get(offset..).unwrap_or_default();
-            let Some((name, after)) = after
-                .strip_prefix('{')
-                .and_then(|rest| rest.split_once('}'))
-            else {
-                let message = format!(
-                    "a '$' that begins no placeholder in '{text}'; write ${{name}}, or $$ for a dollar sign"
-                );
-                return Err(self.error(offset, message));
-            };
-            match self.patch.values.get(name) {
-                Some(Some(value)) => out.push_str(value),
-                Some(None) if out.is_empty() && after.is_empty() => return Ok(None),
-                Some(None) => {}
-                None => {
-                    let placeholder = format!("${{{name}}}");
-                    let place = rest_of_patch.find(&placeholder).unwrap_or_default();
-                    out.push_str(&self.value(name, offset + place)?);
-                }
-            }
-            rest = after;
-        }
-        out.push_str(rest);
-        if let Some(bad) = out.chars().find(|c| !is_xml(*c)) {
-            let message = format!(
-                "the value of '{text}' has the character U+{:04X}, which XML cannot hold",
-                u32::from(bad)
-            );
-            return Err(self.error(offset, message));
-        }
-        Ok(Some(out))
-    }
-
-    /// The value of a placeholder that nobody gave one: its default, or a fact.
-    fn value(&self, name: &str, offset: usize) -> Result<String, MergeError> {
-        match self.fact(name) {
-            Ok(Fact::Is(value)) => Ok(value),
-            Ok(Fact::Unknown(what)) => Err(MergeError::unknown(self.patch, offset, what)),
-            Ok(Fact::Unset(how)) => Err(self
-                .error(offset, format!("the placeholder ${{{name}}} has no value"))
-                .helped(how)),
-            Err((_, help)) if self.patch.facts.is_empty() => {
-                let known: Vec<&str> = self.patch.values.keys().map(String::as_str).collect();
-                let known = match known.as_slice() {
-                    [] => "there are none here".to_owned(),
-                    names => format!("there are {}", names.join(", ")),
-                };
-                let message = format!("the placeholder ${{{name}}} has no value; {known}");
-                Err(self.error(offset, message).helped_by(help))
-            }
-            Err((_, help)) => {
-                let message = format!("the placeholder ${{{name}}} is unknown");
-                Err(self.error(offset, message).helped_by(help))
-            }
-        }
-    }
-
-    /// For a name nobody knows: what is wrong, and the names there are.
-    fn unknown_name(&self, name: &str) -> (String, Option<String>) {
-        let own = self.defaults.keys().chain(self.patch.values.keys());
-        let all = || {
-            own.clone()
-                .chain(self.patch.facts.keys())
-                .map(String::as_str)
-        };
-        let looks_like_text = name.contains(|c: char| c.is_ascii_uppercase());
-        let help = match text::nearest(name, all()) {
-            Some(nearest) => Some(format!("did you mean '{nearest}'?")),
-            None if looks_like_text => Some(format!("text stands in quotes: '{name}'")),
-            None if self.patch.facts.is_empty() => None,
-            // Settings are many, and 'list settings' has them.
-            None => {
-                let known: Vec<&str> = all()
-                    .filter(|name| !matches!(self.patch.facts.get(*name), Some(Fact::Unset(_))))
-                    .collect();
-                Some(format!("there are {}", text::list(&known)))
-            }
-        };
-        (format!("'{name}' is unknown"), help)
-    }
-
     /// Text between fragments: dots, or a mistake.
     fn no_text(&self, node: Node<'_, '_>) -> Result<(), MergeError> {
         let Some(text) = node.text().filter(|_| node.is_text()) else {
@@ -710,120 +572,6 @@ impl Resolver<'_> {
     fn error(&self, offset: usize, message: String) -> MergeError {
         MergeError::in_patch(self.patch, offset, message)
     }
-}
-
-impl Resolver<'_> {
-    /// Refuses two elements with one key: which of them counts nobody could tell. What is to be exactly so
-    /// may hold any.
-    fn contradictions(&self, element: &Element) -> Result<(), MergeError> {
-        if element.op == Op::Replace {
-            return Ok(());
-        }
-        if let [child] = element.children.as_slice() {
-            return self.contradictions(child);
-        }
-        let mut keys: HashMap<(&str, String), &Element> = HashMap::new();
-        for child in element
-            .children
-            .iter()
-            .filter(|child| child.op == Op::Merge)
-        {
-            self.contradictions(child)?;
-            if let Some((key, value)) = keys::unique_key(&element.name, child)
-                && let Some(first) = keys.insert((&child.name, value.clone()), child)
-            {
-                let message = format!(
-                    "a second <{}> with {key}='{value}'; the first stands in line {} of the patch",
-                    child.name,
-                    self.line(first)
-                );
-                return Err(MergeError::in_patch(self.patch, child.offset, message));
-            }
-        }
-        Ok(())
-    }
-
-    /// Refuses two things said of one element.
-    fn agree(&self, first: &Element, second: &Element) -> Result<(), MergeError> {
-        let other = |attribute: &&Attribute| {
-            let is_same = |other: &&Attribute| {
-                other.name == attribute.name && other.namespace == attribute.namespace
-            };
-            let other = first.attributes.iter().find(is_same)?;
-            (other.value != attribute.value).then_some(other)
-        };
-        let shown = |attribute: &Attribute| match &attribute.value {
-            Some(value) => format!("{}='{value}'", attribute.name),
-            None => format!("no {}", attribute.name),
-        };
-        let said = match (&first.text, &second.text) {
-            (Some(one), Some(two)) if one != two => {
-                Some((format!("is '{one}'"), format!("'{two}'")))
-            }
-            _ => second.attributes.iter().find_map(|attribute| {
-                let other = other(&attribute)?;
-                Some((format!("has {}", shown(other)), shown(attribute)))
-            }),
-        };
-        let Some((one, two)) = said else {
-            return Ok(());
-        };
-        let message = format!(
-            "<{}> {one} in line {} of the patch and {two} here",
-            second.name,
-            self.line(first)
-        );
-        Err(MergeError::in_patch(self.patch, second.offset, message))
-    }
-
-    fn line(&self, element: &Element) -> usize {
-        let before = self.patch.text.get(..element.offset).unwrap_or_default();
-        1 + before.matches('\n').count()
-    }
-}
-
-/// Makes one of several children that are one in a definition: two snippets may both have
-/// `<features>` around what they show. What is to be exactly so is left as it is.
-fn fold(
-    element: &mut Element,
-    agree: &impl Fn(&Element, &Element) -> Result<(), MergeError>,
-) -> Result<(), MergeError> {
-    if element.op != Op::Merge {
-        return Ok(());
-    }
-    let mut folded: Vec<Element> = Vec::with_capacity(element.children.len());
-    for child in element.children.drain(..) {
-        let single = child.op == Op::Merge && keys::is_single(&element.name, &child.name);
-        let there = folded.iter_mut().find(|other| {
-            single
-                && other.op == Op::Merge
-                && other.name == child.name
-                && other.namespace == child.namespace
-        });
-        match there {
-            Some(other) => {
-                agree(other, &child)?;
-                other.attributes.extend(child.attributes);
-                last_attributes(other);
-                other.text = child.text.or(other.text.take());
-                other.children.extend(child.children);
-            }
-            None => folded.push(child),
-        }
-    }
-    element.children = folded;
-    let mut children = element.children.iter_mut();
-    children.try_for_each(|child| fold(child, agree))
-}
-
-/// Of two attributes of one name the last one counts.
-fn last_attributes(element: &mut Element) {
-    let mut kept: Vec<Attribute> = Vec::with_capacity(element.attributes.len());
-    for attribute in element.attributes.drain(..) {
-        kept.retain(|other| other.name != attribute.name || other.namespace != attribute.namespace);
-        kept.push(attribute);
-    }
-    element.attributes = kept;
 }
 
 fn when<'a, 't>(node: Node<'a, 't>) -> Option<TreeAttribute<'a, 't>> {

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::document::Document;
+use crate::merge::condition::Fact;
 use crate::merge::{Facts, merged};
 
 const DOMAIN: &str = "<domain type='kvm'>\n  <name>vm</name>\n  <memory>1</memory>\n  <vcpu>2</vcpu>\n  <devices>\n    <emulator>/q</emulator>\n  </devices>\n</domain>\n";

@@ -1,0 +1,50 @@
+//! Values that libvirt reads as the same.
+
+use std::borrow::Cow;
+
+use crate::idset;
+
+/// Equal as text, as numbers where the one that is there is hexadecimal (`0x01` and `0x1` or `1`), as sets
+/// of numbers, or as MAC addresses.
+pub fn same(have: &str, want: &str) -> bool {
+    have == want
+        || ((have.starts_with("0x") || set(have).is_some()) && spelt(have) == spelt(want))
+        || (is_mac(have) && have.eq_ignore_ascii_case(want))
+}
+
+fn is_mac(value: &str) -> bool {
+    let bytes = value.as_bytes();
+    bytes.len() == 17
+        && bytes.iter().enumerate().all(|(at, byte)| match at % 3 {
+            2 => *byte == b':',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+/// One spelling for all values of a key by which libvirt means the same thing: numbers in any notation,
+/// sets of them (`0-3`, `0,1,2,3`), and MAC addresses in any case.
+pub(super) fn spelt(value: &str) -> Cow<'_, str> {
+    if is_mac(value) {
+        return Cow::Owned(value.to_ascii_lowercase());
+    }
+    let digits = value
+        .strip_prefix("0x")
+        .or_else(|| value.strip_prefix("0X"));
+    let number = match digits {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None if value.starts_with(|first: char| first.is_ascii_digit()) => value.parse().ok(),
+        None => None,
+    };
+    match number {
+        Some(number) => Cow::Owned(number.to_string()),
+        None => set(value).map_or(Cow::Borrowed(value), Cow::Owned),
+    }
+}
+
+/// One spelling for a set of CPUs or nodes with more than one number in it.
+fn set(value: &str) -> Option<String> {
+    if !value.starts_with(|first: char| first.is_ascii_digit()) || !value.contains(['-', ',']) {
+        return None;
+    }
+    Some(idset::format(&idset::parse(value)?))
+}

@@ -1,0 +1,122 @@
+//! What a patch says of one element in several places.
+
+use std::collections::HashMap;
+
+use super::Resolver;
+use crate::merge::error::MergeError;
+use crate::merge::keys;
+use crate::merge::patch::{Attribute, Element, Op};
+
+impl Resolver<'_> {
+    /// Refuses two elements with one key: which of them counts nobody could tell. What is to be exactly so
+    /// may hold any.
+    pub(super) fn contradictions(&self, element: &Element) -> Result<(), MergeError> {
+        if element.op == Op::Replace {
+            return Ok(());
+        }
+        if let [child] = element.children.as_slice() {
+            return self.contradictions(child);
+        }
+        let mut keys: HashMap<(&str, String), &Element> = HashMap::new();
+        for child in element
+            .children
+            .iter()
+            .filter(|child| child.op == Op::Merge)
+        {
+            self.contradictions(child)?;
+            if let Some((key, value)) = keys::unique_key(&element.name, child)
+                && let Some(first) = keys.insert((&child.name, value.clone()), child)
+            {
+                let message = format!(
+                    "a second <{}> with {key}='{value}'; the first stands in line {} of the patch",
+                    child.name,
+                    self.line(first)
+                );
+                return Err(MergeError::in_patch(self.patch, child.offset, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses two things said of one element.
+    pub(super) fn agree(&self, first: &Element, second: &Element) -> Result<(), MergeError> {
+        let other = |attribute: &&Attribute| {
+            let is_same = |other: &&Attribute| {
+                other.name == attribute.name && other.namespace == attribute.namespace
+            };
+            let other = first.attributes.iter().find(is_same)?;
+            (other.value != attribute.value).then_some(other)
+        };
+        let shown = |attribute: &Attribute| match &attribute.value {
+            Some(value) => format!("{}='{value}'", attribute.name),
+            None => format!("no {}", attribute.name),
+        };
+        let said = match (&first.text, &second.text) {
+            (Some(one), Some(two)) if one != two => {
+                Some((format!("is '{one}'"), format!("'{two}'")))
+            }
+            _ => second.attributes.iter().find_map(|attribute| {
+                let other = other(&attribute)?;
+                Some((format!("has {}", shown(other)), shown(attribute)))
+            }),
+        };
+        let Some((one, two)) = said else {
+            return Ok(());
+        };
+        let message = format!(
+            "<{}> {one} in line {} of the patch and {two} here",
+            second.name,
+            self.line(first)
+        );
+        Err(MergeError::in_patch(self.patch, second.offset, message))
+    }
+
+    pub(super) fn line(&self, element: &Element) -> usize {
+        let before = self.patch.text.get(..element.offset).unwrap_or_default();
+        1 + before.matches('\n').count()
+    }
+}
+
+/// Makes one of several children that are one in a definition: two snippets may both have
+/// `<features>` around what they show. What is to be exactly so is left as it is.
+pub(super) fn fold(
+    element: &mut Element,
+    agree: &impl Fn(&Element, &Element) -> Result<(), MergeError>,
+) -> Result<(), MergeError> {
+    if element.op != Op::Merge {
+        return Ok(());
+    }
+    let mut folded: Vec<Element> = Vec::with_capacity(element.children.len());
+    for child in element.children.drain(..) {
+        let single = child.op == Op::Merge && keys::is_single(&element.name, &child.name);
+        let there = folded.iter_mut().find(|other| {
+            single
+                && other.op == Op::Merge
+                && other.name == child.name
+                && other.namespace == child.namespace
+        });
+        match there {
+            Some(other) => {
+                agree(other, &child)?;
+                other.attributes.extend(child.attributes);
+                last_attributes(other);
+                other.text = child.text.or(other.text.take());
+                other.children.extend(child.children);
+            }
+            None => folded.push(child),
+        }
+    }
+    element.children = folded;
+    let mut children = element.children.iter_mut();
+    children.try_for_each(|child| fold(child, agree))
+}
+
+/// Of two attributes of one name the last one counts.
+fn last_attributes(element: &mut Element) {
+    let mut kept: Vec<Attribute> = Vec::with_capacity(element.attributes.len());
+    for attribute in element.attributes.drain(..) {
+        kept.retain(|other| other.name != attribute.name || other.namespace != attribute.namespace);
+        kept.push(attribute);
+    }
+    element.attributes = kept;
+}
