@@ -437,11 +437,11 @@ fn settles(patch: &Patch, context: &Context<'_>, after: &str) -> Result<(), Merg
         facts: facts.clone(),
         ..patch.clone()
     };
-    let wanted = again.resolve_for(&after)?;
-    if merge::merged_wanted(&after, &again, &wanted)?
-        .text
-        .is_none()
-    {
+    let merged = again
+        .resolve_for(&after)
+        .and_then(|wanted| merge::merged_wanted(&after, &again, &wanted));
+    // What a second run refuses (`remove!` of what is gone) it does not change.
+    if merged.map_or(true, |merged| merged.text.is_none()) {
         return Ok(());
     }
     let offset = patch.text.find(name.as_str()).unwrap_or_default();

@@ -299,7 +299,12 @@ impl Target {
                 ));
                 self.report(args, job, plan, "unchanged", None, world, Exit::Done)
             }
-            Ok(Redefined::Applied { backup, closed, .. }) => {
+            Ok(Redefined::Applied {
+                uuid,
+                backup,
+                closed,
+                ..
+            }) => {
                 for directory in closed {
                     world.out.warn(&format!(
                         "'{}' could be read by others and is closed to them now",
@@ -312,8 +317,13 @@ impl Target {
                 });
                 if let Some(backup) = &backup {
                     world.out.say(&format!(
-                        "'virt-patch undo {}' puts the old definition back, from {}",
-                        source::shell_word(&name),
+                        "'virt-patch {}undo {}' puts the old definition back, from {}",
+                        world.connect_option(),
+                        // A name may be another domain's UUID.
+                        match name.len() == uuid.len() && name.contains('-') {
+                            true => uuid.as_str().into(),
+                            false => source::shell_word(&name),
+                        },
                         backup.display()
                     ));
                 }

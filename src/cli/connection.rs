@@ -59,6 +59,14 @@ impl World<'_> {
         })
     }
 
+    /// `-c URI ` where one was named, for commands in messages.
+    pub(crate) fn connect_option(&self) -> String {
+        match &self.uri {
+            Some(uri) => format!("-c {} ", shell_word(uri)),
+            None => String::new(),
+        }
+    }
+
     pub(crate) fn connector(&self) -> anyhow::Result<&dyn Connector> {
         self.connector.ok_or_else(|| {
             Advice::new(

@@ -232,9 +232,9 @@ fn decoding(error: InputError, name: &str) -> anyhow::Error {
         InputError::NotUtf8 { .. } => Some(format!(
             "convert it, for example: iconv -f ISO-8859-1 -t UTF-8 {file}"
         )),
-        InputError::Wide(encoding) => {
-            Some(format!("convert it: iconv -f {encoding} -t UTF-16 {file}"))
-        }
+        InputError::Wide(encoding) => Some(format!(
+            "convert it: iconv -f {encoding} -t UTF-8 {file}, and write 'UTF-8' where its first line names an encoding"
+        )),
         InputError::Empty | InputError::NotUtf16 => None,
     };
     match help {

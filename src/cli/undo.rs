@@ -45,6 +45,10 @@ pub(crate) fn run(args: &UndoArgs, world: &mut World<'_>) -> anyhow::Result<Exit
         .as_ref()
         .map_or(given.as_str(), |info| info.uuid.as_str());
     let mut backups = store.list(Some(&uri), Some(key))?;
+    // Another domain's name may be this one's UUID.
+    if let Some(info) = &info {
+        backups.retain(|backup| backup.uuid == info.uuid);
+    }
     if let (Some(word), false) = (&args.to, backups.is_empty()) {
         backups = asked_for(word, given, backups)?;
     }
@@ -363,7 +367,7 @@ fn no_backup(
         Some(backup) => format!(
             "there is one of {}: virt-patch -c {} undo {}",
             backup.uri,
-            backup.uri,
+            shell_word(&backup.uri),
             shell_word(given)
         ),
         // Renamed and then undefined, it is known by its old name only.

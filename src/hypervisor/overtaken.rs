@@ -37,9 +37,18 @@ pub(super) fn is_someone_elses(
     if is_ours {
         return Ok(false);
     }
-    // Of what we set libvirt may have had another opinion.
-    let theirs = |one: &Missing| one.is_element || !is_in(one, &added);
-    Ok(new.iter().any(theirs) || gone.iter().any(|one| !is_in(one, &added)))
+    // Of what we set libvirt may have had another opinion, and what we took out it may make anew.
+    let is_below = |one: &Missing, others: &[Missing]| {
+        others.iter().any(|other| {
+            let rest = one.path.strip_prefix(&other.path);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    };
+    let theirs = |one: &Missing| {
+        let is_libvirts = is_below(one, &removed) || (!one.is_element && is_below(one, &added));
+        !is_libvirts
+    };
+    Ok(new.iter().chain(&gone).any(theirs))
 }
 
 /// A value that was changed is missing on both sides.
@@ -119,6 +128,26 @@ mod tests {
                 domain("", &[]),
                 domain(&format!("{pin}<devices><rng/></devices>"), &[]),
                 domain("<devices><rng/><controller/></devices>", &[]),
+                false,
+            ),
+            (
+                "libvirt makes anew what we took out, at another place",
+                domain(
+                    "<devices><memballoon><address slot='4'/></memballoon></devices>",
+                    &[],
+                ),
+                domain("<devices/>", &[]),
+                domain(
+                    "<devices><memballoon><address slot='1'/></memballoon></devices>",
+                    &[],
+                ),
+                false,
+            ),
+            (
+                "another address for the one we took out, and a pin dropped",
+                domain("<devices><rng><address slot='4'/></rng></devices>", &[]),
+                domain(&format!("{pin}<devices><rng/></devices>"), &[]),
+                domain("<devices><rng><address slot='1'/></rng></devices>", &[]),
                 false,
             ),
             (

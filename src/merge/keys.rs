@@ -374,6 +374,7 @@ pub fn is_single(parent: &str, name: &str) -> bool {
         "features" | "hyperv" | "kvm" | "memoryBacking" => true,
         "os" => !matches!(name, "boot" | "initarg" | "initenv"),
         "cpu" => name != "feature",
+        "devices" => matches!(name, "emulator" | "memballoon" | "tpm" | "iommu" | "vsock"),
         _ => false,
     }
 }

@@ -162,7 +162,7 @@ impl<'m> Merger<'m> {
             } else if is_root
                 && child.name == "commandline"
                 && child.namespace.as_deref() == Some(NAMESPACE)
-                && child.op == Op::Merge
+                && matches!(child.op, Op::Merge | Op::Append | Op::Update)
             {
                 self.commandline(child, &mut new)?;
             } else {

@@ -127,11 +127,36 @@ impl Identity {
         matches!(self, Identity::Thing { id: None, .. })
     }
 
-    /// Whether QEMU obeys only one of its kind, so that earlier ones are dead.
+    /// Whether there is one of its kind, so that the last in a patch counts.
     pub fn is_single(&self) -> bool {
         matches!(self, Identity::Single(_))
     }
+
+    /// Whether QEMU obeys only the last of its kind, so that earlier ones are dead. Others add up, key by
+    /// key (measured with 7.2: `-machine`, `-m`, `-smp`, `-boot`).
+    pub fn is_overruled(&self) -> bool {
+        match self {
+            Identity::Single(option) => !ADDS_UP.contains(&option.as_str()),
+            _ => false,
+        }
+    }
 }
+
+/// Options of which several count as one with the keys of all.
+const ADDS_UP: &[&str] = &[
+    "machine",
+    "m",
+    "smp",
+    "boot",
+    "rtc",
+    "overcommit",
+    "accel",
+    "name",
+    "icount",
+    "sandbox",
+    "msg",
+    "action",
+];
 
 /// The properties by which a device stands for one thing of the host or of the other arguments.
 const STANDS_FOR: &[&str] = &[
@@ -230,7 +255,8 @@ pub fn merged(option: &str, have: &str, want: &str) -> Result<String, String> {
     let option = canonical(option);
     Ok(match option {
         "cpu" | "machine" | "device" | "smbios" | "object" | "netdev" | "chardev" | "fsdev"
-        | "audiodev" | "blockdev" | "drive" | "tpmdev" | "smp" | "accel" | "rtc" | "fw_cfg" => {
+        | "audiodev" | "blockdev" | "drive" | "tpmdev" | "smp" | "accel" | "rtc" | "fw_cfg"
+        | "m" | "boot" | "overcommit" | "name" | "icount" | "sandbox" | "msg" | "action" => {
             match json(have) {
                 Some(object) => merged_json(option, have, object, want)?,
                 None => {

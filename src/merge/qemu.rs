@@ -170,7 +170,7 @@ impl<'m> Merger<'m> {
             (Op::Default, _) => {}
             // QEMU obeys the last of several, so that is the one to be right.
             (op, [earlier @ .., last]) => {
-                if op == Op::Replace || wanted.identity.is_single() {
+                if op == Op::Replace || wanted.identity.is_overruled() {
                     earlier.iter().for_each(|group| self.remove_group(group));
                 }
                 if let (Some(value), Some(arg)) = (wanted.value, last.value_arg) {

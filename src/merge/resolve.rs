@@ -60,8 +60,8 @@ pub(super) fn resolve(patch: &Patch) -> Result<Wanted, MergeError> {
         Some(domain) => resolver.root(domain)?,
         None => resolver.fragments(top)?,
     };
-    resolver.contradictions(&root)?;
     fold(&mut root, &|first, second| resolver.agree(first, second))?;
+    resolver.contradictions(&root)?;
     for addition in &patch.also {
         let mut parent = &mut root;
         for name in &addition.path {

@@ -254,6 +254,14 @@ fn directives() {
             "<clock><timer name='hpet' present='no'/></clock>",
             before.replace("</cpu>\n", "</cpu>\n  <clock offset='utc'>\n    <timer name='hpet' present='no'/>\n  </clock>\n"),
         ),
+        (
+            "<clock patch:op='default'><timer name='tsc'/></clock>",
+            before.replace("</cpu>\n", "</cpu>\n  <clock offset='utc'>\n    <timer name='tsc'/>\n  </clock>\n"),
+        ),
+        (
+            "<clock timezone='Europe/Vienna'/>",
+            before.replace("</cpu>\n", "</cpu>\n  <clock timezone='Europe/Vienna'/>\n"),
+        ),
         ("<cpu patch:op='remove'/>", "<domain>\n</domain>".to_owned()),
         (
             "<cpu><feature patch:op='remove'/></cpu>",
@@ -582,6 +590,22 @@ fn qemu_arguments_are_merged_as_option_groups() {
             &["-cpu", "host,topoext=yes", "-global", "x.y=no"],
         ),
         (&["-cpu", "a", "-cpu", "b"], &["-cpu", "c"], &["-cpu", "c"]),
+        // QEMU adds these up, so none of them is dead.
+        (
+            &["-machine", "smm=off", "-machine", "vmport=on"],
+            &["-machine", "hpet=off"],
+            &["-machine", "smm=off", "-machine", "vmport=on,hpet=off"],
+        ),
+        (
+            &["-boot", "order=cd,menu=on"],
+            &["-boot", "menu=off"],
+            &["-boot", "order=cd,menu=off"],
+        ),
+        (
+            &["-m", "4G", "-m", "slots=4"],
+            &["-m", "maxmem=8G"],
+            &["-m", "4G", "-m", "slots=4,maxmem=8G"],
+        ),
         // QEMU has several spellings of one feature.
         (
             &["-cpu", "host,hv-vendor-id=a,+sse4_1,-sse4.2"],

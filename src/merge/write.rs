@@ -91,8 +91,9 @@ impl<'m> Merger<'m> {
         }
         for (parent, child, attribute, default) in NEEDED {
             let is_it = element.name == *child && scope.tag_name().name() == *parent;
-            let says = element.attribute(attribute).is_some();
-            if is_it && !says && element.namespace.is_none() && element.op == Op::Merge {
+            // With others libvirt takes it for something else.
+            let says = !element.attributes.is_empty();
+            if is_it && !says && element.namespace.is_none() && element.op != Op::Replace {
                 attributes.push_str(&format!(" {attribute}={quote}{default}{quote}"));
             }
         }

@@ -49,7 +49,9 @@ pub(super) fn adds(a: Option<Node<'_, '_>>, ours: &[Node<'_, '_>], b: Node<'_, '
     let domain = b.document().root_element();
     match at {
         ("domain", "currentMemory") => {
-            kib(b).is_some() && child(domain, "memory").and_then(kib) == kib(b)
+            let was = a.and_then(|domain| child(domain, "memory")).and_then(kib);
+            let memory = child(domain, "memory").and_then(kib);
+            kib(b).is_some() && memory == kib(b) && memory == was
         }
         ("domain", "vcpu") => is_just(b, &[("placement", "static")], "1"),
         ("domain", "cpu") => {
@@ -124,12 +126,18 @@ pub(super) fn fills_in(a: Node<'_, '_>, b: Node<'_, '_>, name: &str) -> bool {
     let own = |name: &str| b.attribute(name);
     let value = own(name).unwrap_or_default();
     let of_parent = |name: &str| b.parent_element().and_then(|parent| parent.attribute(name));
+    let was_of_parent = |name: &str| a.parent_element().and_then(|parent| parent.attribute(name));
+    // What follows from something that was changed is a part of the change.
+    let as_before = |name: &str, default: &str| {
+        a.attribute(name).unwrap_or(default) == own(name).unwrap_or(default)
+    };
     match (parent_name(b), b.tag_name().name(), name) {
         ("domain", "vcpu", "placement") => value == "static",
         ("os", "type", "arch") => value == "x86_64",
         ("os", "type", "machine") => value.starts_with("pc-i440fx-"),
         ("domain", "cpu", "mode") => value == "custom",
         ("domain", "cpu", "match") => value == "exact" && is_custom(b),
+        ("domain", "cpu", "check" | "migratable") if !as_before("mode", "custom") => false,
         ("domain", "cpu", "check") => match own("mode") {
             Some("host-passthrough" | "maximum") => value == "none",
             Some("host-model") => value == "partial",
@@ -151,13 +159,25 @@ pub(super) fn fills_in(a: Node<'_, '_>, b: Node<'_, '_>, name: &str) -> bool {
         ("disk", "driver", "name") => value == "qemu",
         ("disk", "driver", "type") => value == "raw",
         ("disk", "target", "bus") => own("dev").and_then(bus_of) == Some(value),
-        ("source", "host", "port") => of_parent("protocol").and_then(port_of) == Some(value),
+        ("source", "host", "port") => {
+            of_parent("protocol") == was_of_parent("protocol")
+                && of_parent("protocol").and_then(port_of) == Some(value)
+        }
         // libvirt counts them as they stand.
-        ("devices", "controller", "index") => a
-            .attribute("model")
-            .is_none_or(|model| own("model") == Some(model)),
+        ("devices", "controller", "index") => {
+            let is_same = a
+                .attribute("model")
+                .is_none_or(|model| own("model") == Some(model));
+            // Those of an ich9 share one.
+            let is_next = match own("type") {
+                Some("pci") => true,
+                Some("usb") if value == "0" => true,
+                _ => value == place_in_type(b),
+            };
+            is_same && is_next
+        }
         ("devices", "controller", "model") => match own("type") {
-            Some("usb") => matches!(value, "piix3-uhci" | "qemu-xhci"),
+            Some("usb") => value == "piix3-uhci",
             Some("scsi") => value == "lsilogic",
             _ => false,
         },
@@ -168,7 +188,8 @@ pub(super) fn fills_in(a: Node<'_, '_>, b: Node<'_, '_>, name: &str) -> bool {
         },
         ("devices", "graphics", "port") => value == "-1",
         ("devices", "graphics", "autoport") => match own("port") {
-            None | Some("-1") => value == "yes",
+            _ if !as_before("port", "-1") => false,
+            None | Some("-1") => value == "yes" && own("type") == Some("vnc"),
             Some(_) => value == "no",
         },
         ("devices", "graphics", "listen") => [a, b].iter().all(|graphics| {
@@ -180,10 +201,11 @@ pub(super) fn fills_in(a: Node<'_, '_>, b: Node<'_, '_>, name: &str) -> bool {
         }
         ("devices", "watchdog", "action") => value == "reset",
         ("devices", "tpm", "model") => value == "tpm-tis",
-        ("tpm", "backend", "version") => matches!(
-            (of_parent("model"), value),
-            (Some("tpm-tis"), "1.2") | (Some("tpm-crb"), "2.0")
-        ),
+        ("tpm", "backend", "version") => {
+            let was = was_of_parent("model").unwrap_or("tpm-tis");
+            of_parent("model") == Some(was)
+                && matches!((was, value), ("tpm-tis", "1.2") | ("tpm-crb", "2.0"))
+        }
         ("devices", "filesystem", "type") => value == "mount",
         ("devices", "filesystem", "accessmode") => value == "passthrough",
         ("devices", "hostdev", "managed") => value == "no",
@@ -301,6 +323,14 @@ fn place_of(node: Node<'_, '_>) -> String {
     let before = node.prev_siblings().skip(1);
     let like = before
         .filter(|other| other.is_element() && other.tag_name().name() == node.tag_name().name());
+    like.count().to_string()
+}
+
+/// The how manieth controller of its type it is, from 0.
+fn place_in_type(node: Node<'_, '_>) -> String {
+    let before = node.prev_siblings().skip(1);
+    let like = before
+        .filter(|other| other.has_tag_name("controller") && same_attribute(*other, node, "type"));
     like.count().to_string()
 }
 

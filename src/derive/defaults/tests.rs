@@ -160,6 +160,22 @@ fn what_libvirt_would_not_fill_in_is_a_change() {
             "<os><type machine='pc-q35-7.2'>hvm</type></os>",
             "<os><type machine=\"pc-q35-7.2\"/></os>",
         ),
+        // It follows from something that was changed.
+        (
+            "<devices><graphics type='vnc'/></devices>",
+            "<devices><graphics type='vnc' port='5977' autoport='no'/></devices>",
+            "<devices><graphics patch:op=\"update\" type=\"vnc\" port=\"5977\" autoport=\"no\"/></devices>",
+        ),
+        (
+            "<devices><graphics type='spice'/></devices>",
+            "<devices><graphics type='spice' autoport='yes'/></devices>",
+            "<devices><graphics patch:op=\"update\" type=\"spice\" autoport=\"yes\"/></devices>",
+        ),
+        (
+            "<memory unit='KiB'>1024</memory>",
+            "<memory unit='KiB'>2048</memory><currentMemory unit='KiB'>2048</currentMemory>",
+            "<memory unit=\"KiB\">2048</memory><currentMemory unit=\"KiB\">2048</currentMemory>",
+        ),
         // It is something else.
         (
             "",

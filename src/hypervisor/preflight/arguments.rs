@@ -289,7 +289,13 @@ fn emulated(option: &str, value: Option<String>) -> Option<(String, Option<Strin
                 .strip_prefix("host")
                 .filter(|rest| rest.is_empty() || rest.starts_with(','));
             let model = rest.map_or_else(|| model.to_owned(), |rest| format!("max{rest}"));
-            Some((option.to_owned(), Some(model.replace(",enforce", ""))))
+            let needs_kvm = |part: &&str| {
+                let name = part.trim_start_matches(['+', '-']);
+                let name = name.split('=').next().unwrap_or_default();
+                name == "enforce" || name.starts_with("hv-") || name.starts_with("hv_")
+            };
+            let parts: Vec<&str> = model.split(',').filter(|part| !needs_kvm(part)).collect();
+            Some((option.to_owned(), Some(parts.join(","))))
         }
         _ => Some((option.to_owned(), value)),
     }

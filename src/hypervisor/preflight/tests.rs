@@ -201,6 +201,13 @@ fn without_kvm_the_processor_is_emulated() {
         "{xml}"
     );
     assert!(!xml.contains("pvspinlock"), "{xml}");
+    let xml = emulated(
+        "<features><hyperv><vpindex state='on'/></hyperv></features><cpu mode='host-passthrough'><feature policy='force' name='invtsc'/></cpu>",
+    );
+    assert!(
+        !xml.contains("hyperv") && xml.contains("policy='optional'"),
+        "{xml}"
+    );
     for (before, after) in [
         (
             "host,vendor=GenuineIntel,+avx",
@@ -209,6 +216,10 @@ fn without_kvm_the_processor_is_emulated() {
         ("host", "max"),
         ("hostile", "hostile"),
         ("Penryn,enforce,+avx", "Penryn,+avx"),
+        (
+            "host,vendor=GenuineIntel,enforce=on,hv_vpindex,+hv-synic,hv-vendor-id=a",
+            "max,vendor=GenuineIntel",
+        ),
     ] {
         let xml = emulated(&format!(
             "<qemu:commandline><qemu:arg value='-enable-kvm'/><qemu:arg value='-accel'/><qemu:arg value='kvm'/>\

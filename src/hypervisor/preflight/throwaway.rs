@@ -226,7 +226,7 @@ impl Copy<'_> {
         let required = features.filter(|one| {
             was_for_kvm
                 && one.name == "feature"
-                && one.get("policy") == Some("require")
+                && matches!(one.get("policy"), Some("require" | "force"))
                 && one.get("name") != Some("topoext")
         });
         required.for_each(|feature| feature.set("policy", "optional"));
@@ -263,6 +263,10 @@ impl Copy<'_> {
         self.domain.set("type", "qemu");
         if let Some(features) = self.domain.child_mut("features") {
             features.remove("pvspinlock");
+            // Some of them QEMU refuses without KVM. For emulation as well, which is a fault then.
+            if was_for_kvm && features.remove("hyperv") {
+                self.without("the Hyper-V enlightenments, some of which need KVM");
+            }
         }
         self.without(
             "hardware virtualization: whether the host's processor has what the guest's asks for",

@@ -458,6 +458,14 @@ fn a_patch_does_not_say_two_things_of_one() {
             "<hidden> has state='on' in line 1 of the patch and state='off' here",
         ),
         (
+            "<cpu><feature name='a' policy='require'/></cpu>\n<cpu><feature name='a' policy='disable'/></cpu>",
+            "a second <feature> with name='a'; the first stands in line 1 of the patch",
+        ),
+        (
+            "<devices><memballoon model='none'/></devices><devices><memballoon model='virtio'/></devices>",
+            "<memballoon> has model='none' in line 1 of the patch and model='virtio' here",
+        ),
+        (
             "<cpu><feature name='a' policy='require'/><feature name='a' policy='disable'/></cpu>",
             "a second <feature> with name='a'; the first stands in line 1 of the patch",
         ),
