@@ -277,6 +277,32 @@ fn usb_devices_keep_their_ports_where_there_are_any() {
     }
 }
 
+/// libvirt gives the new ones a port, or makes a hub, which needs one.
+#[test]
+fn what_is_added_finds_a_port() {
+    let devices_of = |ports: u32, keyboard: &str| {
+        let tablet = |port: u32| {
+            format!(
+                "<input type='tablet' bus='usb'>\n  <address type='usb' bus='0' port='{port}'/>\n</input>\n"
+            )
+        };
+        let controller = "<controller type='usb' index='0' model='qemu-xhci' ports='4'/>\n";
+        lines(&format!(
+            "{controller}{}{keyboard}",
+            (1..=ports).map(tablet).collect::<String>()
+        ))
+    };
+    let keyboard = "<input type='keyboard' bus='usb'/>\n";
+    devices(&devices_of(3, ""))
+        .run("usb-input")
+        .becomes_devices(&devices_of(3, keyboard));
+    let freed = "<input type='tablet' bus='usb'>\n</input>\n";
+    devices(&devices_of(4, ""))
+        .run("usb-input")
+        .becomes_devices(&devices_of(3, &format!("{keyboard}{freed}")))
+        .notes(&["one USB device leaves its port to the hub that libvirt adds: there are more devices than ports"]);
+}
+
 #[test]
 fn there_is_a_port_for_the_hub_that_libvirt_adds() {
     let tablet = |port: u32| {

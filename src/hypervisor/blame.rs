@@ -40,6 +40,35 @@ fn unnamed(message: &str, after: &str) -> Option<usize> {
         document.find(&["vcpu"])
     } else if says("name ") && says("cannot contain '") {
         document.find(&["name"])
+    } else if says("Number of CPUs in <numa> exceeds") || says("At least one numa node") {
+        document
+            .find(&["cpu", "numa"])
+            .or_else(|| document.find(&["maxMemory"]))
+    } else if says("Maximum CPUs greater than") {
+        document.find(&["vcpu"])
+    } else if says("spinlock retry count") {
+        document.find(&["features", "hyperv", "spinlocks"])
+    } else if says("IOMMU eim requires") {
+        document.devices("iommu").next()
+    } else if says("requires SMM feature") {
+        document.find(&["os", "loader"])
+    } else if says("per-device boot elements cannot be used together") {
+        document.find(&["os", "boot"])
+    } else if says("' used for more than one device") {
+        last_device(&document, |node| {
+            let order = message.split('\'').nth(1);
+            children(node, "boot").any(|boot| boot.attribute("order") == order)
+        })
+    } else if says("non unique alias detected: ") {
+        last_device(&document, |node| {
+            let alias = message.split("detected: ").nth(1).map(str::trim);
+            children(node, "alias").any(|one| one.attribute("name") == alias)
+        })
+    } else if says("' not defined in iothreadid") {
+        last_device(&document, |node| {
+            let iothread = message.split('\'').nth(1);
+            children(node, "driver").any(|driver| driver.attribute("iothread") == iothread)
+        })
     } else if says("VNC password is ") {
         let too_long = |node: &Node<'_, '_>| {
             let password = node.attribute("passwd").unwrap_or_default();
@@ -54,12 +83,14 @@ fn unnamed(message: &str, after: &str) -> Option<usize> {
             vcpus.is_some_and(|vcpus| vcpus.contains(&vcpu))
         })
     } else {
-        let taken = message.split("double use of PCI Address ").nth(1)?;
-        let taken = pci_address(taken.split_whitespace().next()?)?;
-        let devices = document.find(&["devices"])?;
-        let mut devices = devices.children().filter(Node::is_element);
-        devices.rfind(|device| {
-            children(*device, "address").any(|address| {
+        let taken = message
+            .split("double use of PCI Address ")
+            .nth(1)
+            .or_else(|| message.split("Invalid PCI address ").nth(1))?;
+        let taken = taken.split_whitespace().next()?;
+        let taken = pci_address(taken.trim_end_matches('.'))?;
+        last_device(&document, |device| {
+            children(device, "address").any(|address| {
                 let number = |name: &str| address.attribute(name).map_or(Some(0), number);
                 let address = ["domain", "bus", "slot", "function"].map(number);
                 address == taken.map(Some)
@@ -67,6 +98,16 @@ fn unnamed(message: &str, after: &str) -> Option<usize> {
         })
     };
     to_blame.map(|node| node.range().start)
+}
+
+/// The last device that is meant: the one that was added to what was right before.
+fn last_device<'a>(
+    document: &'a Document<'_>,
+    is_meant: impl Fn(Node<'a, 'a>) -> bool,
+) -> Option<Node<'a, 'a>> {
+    let devices = document.find(&["devices"])?;
+    let mut devices = devices.children().filter(Node::is_element);
+    devices.rfind(|device| is_meant(*device))
 }
 
 /// `0000:00:1f.2`, as libvirt prints it.
@@ -231,6 +272,31 @@ mod tests {
         };
         let validate = "XML document failed to validate against schema: Unable to validate doc against /usr/share/libvirt/schemas/domain.rng\n";
         for (message, after, line) in [
+            (
+                "XML error: Number of CPUs in <numa> exceeds the <vcpu> count".to_owned(),
+                top("<cpu>\n    <numa>\n      <cell id='0' cpus='0-5' memory='64'/>\n    </numa>\n  </cpu>"),
+                5,
+            ),
+            (
+                "unsupported configuration: boot order '1' used for more than one device".to_owned(),
+                devices("    <disk>\n      <boot order='1'/>\n    </disk>\n    <interface>\n      <boot order='1'/>\n    </interface>\n"),
+                8,
+            ),
+            (
+                "XML error: Invalid PCI address 0000:01:01.0. slot must be <= 0".to_owned(),
+                devices(&address("sound", "bus='0x01' slot='0x01'")),
+                5,
+            ),
+            (
+                "unsupported configuration: Disk iothread '7' not defined in iothreadid".to_owned(),
+                devices("    <disk>\n      <driver iothread='7'/>\n    </disk>\n"),
+                5,
+            ),
+            (
+                "XML error: non unique alias detected: ua-a".to_owned(),
+                devices("    <rng>\n      <alias name='ua-a'/>\n    </rng>\n    <sound>\n      <alias name='ua-a'/>\n    </sound>\n"),
+                8,
+            ),
             (
                 format!("{validate}Element domain has extra content: bogus"),
                 top("<bogus/>"),

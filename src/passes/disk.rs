@@ -146,8 +146,19 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     let orders = boot::Orders::of(document, &images, context.facts);
     orders.move_others(&mut patch);
     let mut targets = Targets::of(document, bus);
+    let mut stays = Vec::new();
     for (image, order) in images.iter().zip(&orders.of_images) {
         let disk = image.disk_of(document, context.facts);
+        if let Some(kind) = disk.and_then(|disk| disk.attribute("device"))
+            && kind != "disk"
+        {
+            let its_bus = disk.and_then(|disk| child(disk, "target")?.attribute("bus"));
+            stays.push(format!(
+                "'{}' is a {kind} and stays on {}",
+                image.path,
+                its_bus.unwrap_or("its bus")
+            ));
+        }
         if let Some(reason) = obstacle::of(document, image, disk, bus) {
             return Outcome::blocked(reason);
         }
@@ -169,12 +180,16 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     };
     Ensure::new(
         patch,
-        format!("{} in the boot order, on {bus_of}", names.join(", then ")),
+        match stays.len() == names.len() {
+            true => format!("{} in the boot order", names.join(", then ")),
+            false => format!("{} in the boot order, on {bus_of}", names.join(", then ")),
+        },
         format!(
             "{} there, in this boot order",
             text::count(names.len(), "disk")
         ),
     )
+    .noting(stays)
     .into()
 }
 

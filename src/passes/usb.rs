@@ -112,10 +112,33 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         }
         first.insert(new_ports);
     }
-    let notes = ports::free_lost(document, &ports, is_new, &mut patch);
+    let notes = ports::free_lost(document, &ports, is_new, 0, &mut patch);
     Ensure::new(patch, format!("{name} {why}"), format!("{name} is there"))
         .noting(notes)
         .into()
+}
+
+/// Makes room for `coming` more devices on the controllers that are there; says what that takes.
+pub(super) fn make_room(document: &Document<'_>, coming: usize, patch: &mut Patch) -> Vec<String> {
+    let all = controllers(document);
+    // Of others than these it is not known; libvirt's own choice has six.
+    let has = |controllers: &[Node<'_, '_>]| {
+        let is_xhci = |one: &Node<'_, '_>| {
+            one.attribute("model")
+                .is_some_and(|model| model.ends_with("-xhci"))
+        };
+        match controllers.iter().any(is_xhci) {
+            true => ports_of(controllers, Usb::Usb3),
+            false => EHCI_PORTS,
+        }
+    };
+    let ports = all
+        .iter()
+        .map(|(index, controllers)| (*index, has(controllers)));
+    match all.is_empty() {
+        true => Vec::new(),
+        false => ports::free_lost(document, &ports.collect(), false, coming, patch),
+    }
 }
 
 /// The USB controllers by index. Those of one index are one controller with its companions; where

@@ -24,7 +24,7 @@
 use roxmltree::Node;
 
 use super::settings::{Setting, one_of};
-use super::{Context, Ensure, Needs, Outcome, Pass, guest};
+use super::{Context, Ensure, Needs, Outcome, Pass, guest, usb};
 use crate::document::{Document, qemu};
 use crate::merge::{Op, Patch, options};
 use crate::text;
@@ -89,9 +89,13 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         (false, true) => as_arguments(document, context, &missing),
         (false, false) => as_elements(document, &missing),
     };
-    let patch = match outcome {
+    let mut patch = match outcome {
         Ok(patch) => patch,
         Err(reason) => return Outcome::blocked(reason),
+    };
+    let notes = match literal {
+        true => Vec::new(),
+        false => usb::make_room(document, missing.len(), &mut patch),
     };
     let names: Vec<&str> = missing.iter().map(|input| input.kind).collect();
     Ensure::new(
@@ -102,6 +106,7 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         ),
         "a USB tablet and a USB keyboard are there",
     )
+    .noting(notes)
     .into()
 }
 

@@ -1,5 +1,7 @@
 //! What is known of an image that is to be a disk.
 
+use std::borrow::Cow;
+
 use roxmltree::Node;
 
 use super::super::Context;
@@ -61,7 +63,8 @@ impl<'s> Image<'s> {
                     format!("there is no device '{path}'; lsblk -p lists those that the host has")
                 }
                 false => format!(
-                    "there is no image file '{path}'; check the path, or create one: qemu-img create -f qcow2 {path} 128G"
+                    "there is no image file '{path}'; check the path, or create one: qemu-img create -f qcow2 {} 128G",
+                    word(path)
                 ),
             });
         }
@@ -76,7 +79,9 @@ impl<'s> Image<'s> {
             }
             Some(foreign) => {
                 return Err(format!(
-                    "'{path}' is a {foreign} image; convert it first: qemu-img convert -O qcow2 {path} {path}.qcow2"
+                    "'{path}' is a {foreign} image; convert it first: qemu-img convert -O qcow2 {} {}",
+                    word(path),
+                    word(&format!("{path}.qcow2"))
                 ));
             }
             None => {}
@@ -124,4 +129,10 @@ pub(super) fn source<'a>(disk: Node<'a, '_>) -> Option<&'a str> {
 pub(super) fn is_opencore(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default().to_lowercase();
     name.contains("opencore") || name.contains("open-core")
+}
+
+/// A path as it is typed in a shell.
+fn word(path: &str) -> Cow<'_, str> {
+    // Only a NUL byte cannot be quoted, and no path has one.
+    shlex::try_quote(path).unwrap_or(Cow::from(path))
 }

@@ -28,16 +28,18 @@ struct Placed<'a> {
 /// Takes the USB addresses away that no controller has any more, and one more where libvirt would find
 /// no room for a hub; says so. A port behind a hub is good as long as the hub's own is.
 ///
-/// `ports`: how many the controller of each index has; `is_new`: one of them has been replaced.
+/// `ports`: how many the controller of each index has; `is_new`: one of them has been replaced; `coming`:
+/// how many devices without a port are to be added.
 pub(super) fn free_lost(
     document: &Document<'_>,
     ports: &BTreeMap<u32, u32>,
     is_new: bool,
+    coming: usize,
     patch: &mut Patch,
 ) -> Vec<String> {
     let mut placed = Vec::new();
     let mut lost = Vec::new();
-    let mut without = 0;
+    let mut without = coming;
     for device in document
         .find(&["devices"])
         .into_iter()
@@ -62,7 +64,7 @@ pub(super) fn free_lost(
         }
     }
     let full = free(&placed, ports) == 0;
-    let is_ours = is_new || !lost.is_empty();
+    let is_ours = is_new || coming > 0 || !lost.is_empty();
     let for_a_hub = (is_ours && full && lost.len() + without > 0)
         .then(|| {
             placed
