@@ -78,7 +78,11 @@ impl<'m> Merger<'m> {
                 None if env.op == Op::RemoveExisting => {
                     return Err(self.nothing_to_remove(env, block.unwrap_or(root)));
                 }
-                None if matches!(env.op, Op::Remove | Op::Update) => {}
+                None if matches!(env.op, Op::Remove | Op::Keep) => {}
+                None if env.op == Op::Update => {
+                    let name = env.attribute("name").unwrap_or_default();
+                    self.absent.push(format!("<qemu:env name='{name}'>"));
+                }
                 None => new.push(What::Element(env).into()),
             }
         }
@@ -165,7 +169,11 @@ impl<'m> Merger<'m> {
                     append();
                 }
             }
-            (Op::Update, []) => {}
+            (Op::Update, []) => {
+                let option = qemu::name_of(wanted.option);
+                self.absent.push(format!("argument '-{option}'"));
+            }
+            (Op::Keep, _) => {}
             (_, []) => append(),
             (Op::Default, _) => {}
             // QEMU obeys the last of several, so that is the one to be right.
@@ -227,7 +235,8 @@ fn claimed<'p, 'w, 'h, 'm>(
     wanted: &'p [Wanted<'w>],
     have: &'h [Group<'m, 'm>],
 ) -> Vec<(&'p Wanted<'w>, Vec<&'h Group<'m, 'm>>)> {
-    let stays = |one: &Wanted<'_>| matches!(one.op, Op::Merge | Op::Default | Op::Update);
+    let stays =
+        |one: &Wanted<'_>| matches!(one.op, Op::Merge | Op::Default | Op::Update | Op::Keep);
     // Of what there can be one of, the last counts in the patch as it does in QEMU.
     let is_overruled = |index: usize, one: &Wanted<'_>| {
         let mut later = wanted.iter().skip(index + 1);

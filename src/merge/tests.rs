@@ -831,6 +831,8 @@ fn directives_on_qemu_arguments() {
         ),
         ("default", &["-cpu", "c"], before.clone()),
         ("update", &["-m", "1"], before.clone()),
+        ("keep", &["-cpu", "c"], before.clone()),
+        ("keep", &["-m", "1"], before.clone()),
         (
             "update",
             &["-cpu", "c"],

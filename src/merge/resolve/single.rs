@@ -7,6 +7,9 @@ use crate::merge::error::MergeError;
 use crate::merge::keys;
 use crate::merge::patch::{Attribute, Element, Op};
 
+/// Name, and what tells an element from others of its name.
+type Signature<'e> = (&'e str, Vec<Option<String>>);
+
 impl Resolver<'_> {
     /// Refuses two elements with one key: which of them counts nobody could tell. What is to be exactly so
     /// may hold any.
@@ -18,12 +21,27 @@ impl Resolver<'_> {
             return self.contradictions(child);
         }
         let mut keys: HashMap<(&str, String), &Element> = HashMap::new();
-        for child in element
-            .children
-            .iter()
-            .filter(|child| child.op == Op::Merge)
-        {
+        let mut only_if: HashMap<Signature<'_>, &Element> = HashMap::new();
+        let goes = |child: &&Element| matches!(child.op, Op::Remove | Op::RemoveExisting);
+        for child in element.children.iter().filter(|child| !goes(child)) {
             self.contradictions(child)?;
+            // What is said for the case that there is one, or none, and once more without the case.
+            let signature = (child.name.as_str(), keys::signature(&element.name, child));
+            if child.op != Op::Keep
+                && child.namespace.is_none()
+                && let Some(first) = only_if.insert(signature, child)
+                && first.op != child.op
+                && [first.op, child.op]
+                    .iter()
+                    .any(|op| matches!(op, Op::Default | Op::Update))
+            {
+                let message = format!(
+                    "<{}> has one patch:op here and another in line {} of the patch, and nothing tells the two apart",
+                    child.name,
+                    self.line(first)
+                );
+                return Err(MergeError::in_patch(self.patch, child.offset, message));
+            }
             if let Some((key, value)) = keys::unique_key(&element.name, child)
                 && let Some(first) = keys.insert((&child.name, value.clone()), child)
             {

@@ -458,6 +458,18 @@ fn a_patch_does_not_say_two_things_of_one() {
             "<hidden> has state='on' in line 1 of the patch and state='off' here",
         ),
         (
+            "<devices><video patch:op='default'><model type='qxl'/></video>\n<video patch:op='update'><model type='qxl' heads='2'/></video></devices>",
+            "<video> has one patch:op here and another in line 1 of the patch, and nothing tells the two apart",
+        ),
+        (
+            "<devices><disk patch:op='update'><target dev='vdb'/></disk>\n<disk><target dev='vdb'/></disk></devices>",
+            "<disk> has one patch:op here and another in line 1 of the patch, and nothing tells the two apart",
+        ),
+        (
+            "<devices><disk patch:op='append'><target dev='vdb'/></disk>\n<disk patch:op='append'><target dev='vdb'/></disk></devices>",
+            "a second <disk> with <target dev=…>='vdb'; the first stands in line 1 of the patch",
+        ),
+        (
             "<cpu><feature name='a' policy='require'/></cpu>\n<cpu><feature name='a' policy='disable'/></cpu>",
             "a second <feature> with name='a'; the first stands in line 1 of the patch",
         ),
