@@ -842,6 +842,11 @@ fn the_command_line_of_files_and_domains(libvirt: &Daemon) {
     assert!(run.stdout.contains(r#"{"driver":"vfio-pci""#), "{run:#?}");
     let file = user.file("passed-through.xml", &with("passed-through", hostdev));
     user.run(&["diff", &file, "--qemu"]).exits(1);
+    let card = "<devices><interface type='hostdev' managed='yes'><source>\
+        <address type='pci' domain='0x0000' bus='0x02' slot='0x00' function='0x1'/></source></interface></devices>";
+    libvirt.define(&with("passed-card", card));
+    let run = user.run(&["diff", "passed-card", "--qemu"]).exits(1);
+    assert!(run.stdout.contains(r#""host":"0000:02:00.1""#), "{run:#?}");
     let bad = user.file(
         "bad.xml",
         &with("bad", "<devices><disk type='nosuch'/></devices>"),

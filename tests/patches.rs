@@ -528,3 +528,22 @@ fn list_says_what_was_taken_over_and_from_where() {
     );
     assert!(!run.stdout.contains("base.toml]"), "{}", run.stdout);
 }
+
+/// What an extending profile gives again overrules a value that does not fit there.
+#[test]
+fn of_a_setting_given_again_only_the_last_counts() {
+    let place = Place::new(&[
+        (
+            "base.toml",
+            "# Base\npasses = ['topology']\nsettings.topology.vcpus = 6\n",
+        ),
+        (
+            "mine.toml",
+            "# Mine\nextends = './base.toml'\nsettings.topology.vcpus = 4\n",
+        ),
+    ]);
+    let run = place.run("check vm.xml -p ./mine.toml");
+    assert!(!run.stderr.contains("does not fit"), "{}", run.stderr);
+    let run = place.run("check vm.xml -p ./base.toml");
+    assert!(run.stderr.contains("base.toml:3:"), "{}", run.stderr);
+}

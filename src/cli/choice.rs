@@ -12,7 +12,7 @@ use crate::passes::settings::{self, SettingError, Settings};
 use crate::passes::{self, PASSES, Pass};
 use crate::patches::{Item, Kind, Library, LibraryError};
 use crate::pipeline::Step;
-use crate::profile::{Part, Profile, ProfileError};
+use crate::profile::{Part, Place, Profile, ProfileError};
 use crate::text;
 
 /// A patch that is to run, with what it may be told.
@@ -214,7 +214,12 @@ pub(crate) fn set_profiles(
     settings: &mut Settings,
     patches: &mut [Chosen],
 ) -> anyhow::Result<()> {
-    for (key, value) in &profile.settings {
+    let all: Vec<(&str, &str, &Place)> = profile.placed_settings().collect();
+    for (index, (key, value, place)) in all.iter().enumerate() {
+        // The last of one key counts, and what it overrules may be wrong for this profile.
+        if all.iter().skip(index + 1).any(|(later, ..)| later == key) {
+            continue;
+        }
         // Of a patch that --pass left out nothing is loaded that could be told.
         let of_other = key.split_once('.').is_some_and(|(name, _)| {
             let is_its = |given: &String| {
@@ -228,12 +233,10 @@ pub(crate) fn set_profiles(
             continue;
         }
         give(key, value, settings, patches).map_err(|(message, help)| {
-            let error = match profile.place(Part::Setting, key) {
+            let error = match *key {
                 // The line has the key itself, which may be the user's own.
-                Some(place) if key != "applesmc.osk" => {
-                    anyhow::Error::new(InFile::profile(place, message, help))
-                }
-                _ => advice(message, help),
+                "applesmc.osk" => advice(message, help),
+                _ => anyhow::Error::new(InFile::profile(place, message, help)),
             };
             error.context(format!("cannot use the profile '{}'", profile.name))
         })?;

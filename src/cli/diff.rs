@@ -188,9 +188,25 @@ fn with_drivers(text: &str) -> Cow<'_, str> {
     });
     let drivers = without_driver
         .filter_map(|hostdev| hostdev.first_child())
-        .map(|first| Edit::insert(first.range().start, "<driver name='vfio'/>"))
-        .collect();
-    document.splice(drivers).map_or(as_it_is, Cow::Owned)
+        .map(|first| Edit::insert(first.range().start, "<driver name='vfio'/>"));
+    // Of a network card that is passed through libvirt makes no command line even with the driver, and the
+    // device it makes of it is the same.
+    let cards = document.devices("interface").filter_map(|card| {
+        let source = child(card, "source").filter(|_| card.attribute("type") == Some("hostdev"))?;
+        let inside: String = [Some(source), child(card, "address")]
+            .into_iter()
+            .flatten()
+            .filter_map(|part| text.get(part.range()))
+            .collect();
+        Some(Edit::replace(
+            card.range(),
+            format!(
+                "<hostdev mode='subsystem' type='pci' managed='yes'><driver name='vfio'/>{inside}</hostdev>"
+            ),
+        ))
+    });
+    let edits = drivers.chain(cards).collect();
+    document.splice(edits).map_or(as_it_is, Cow::Owned)
 }
 
 /// Masks the lines of two command lines by the rules for `<qemu:arg>`, as which they would stand in a
