@@ -201,7 +201,16 @@ pub fn problems(document: &Document<'_>) -> Vec<Problem> {
                 ),
             );
         }
-        if group.lacks_value() {
+        let name = name_of(group.option);
+        let rest = group.option.get(name.len()..).unwrap_or_default();
+        if rest.starts_with('=') && takes_value(name) {
+            report(
+                group.option_arg,
+                format!(
+                    "QEMU takes '-{name}=…' as one option it does not know, and does not start; write <qemu:arg value='-{name}'/> and one more <qemu:arg> for the value"
+                ),
+            );
+        } else if group.lacks_value() {
             report(
                 group.option_arg,
                 format!(
@@ -380,6 +389,12 @@ mod tests {
                 args("<qemu:arg value='-cpu'/>\n<qemu:arg value='host -usb'/>"),
                 Some(
                     "4: several words in one argument: QEMU takes all of it as one value of -cpu; write a <qemu:arg> for each option",
+                ),
+            ),
+            (
+                args("<qemu:arg value='-smp=8'/>"),
+                Some(
+                    "3: QEMU takes '-smp=…' as one option it does not know, and does not start; write <qemu:arg value='-smp'/> and one more <qemu:arg> for the value",
                 ),
             ),
             (
