@@ -16,7 +16,8 @@ use crate::idset;
 pub fn line_of(message: &str, before: &str, after: &str) -> Option<Excerpt> {
     let offset = numbered(message, after)
         .or_else(|| unnamed(message, after))
-        .or_else(|| by_words(message, before, after))?;
+        .or_else(|| by_words(message, before, after))
+        .or_else(|| by_values(message, before, after))?;
     Some(Excerpt::of(after, offset))
 }
 
@@ -158,6 +159,35 @@ fn by_words(message: &str, before: &str, after: &str) -> Option<usize> {
     to_blame.or(Some(named))
 }
 
+/// Where no word of the message is marked as one of the definition: the changed line with the most
+/// attribute values that are words of it, or the only line that changed.
+fn by_values(message: &str, before: &str, after: &str) -> Option<usize> {
+    let separates = |c: char| c.is_whitespace() || "'\"<>(),;".contains(c);
+    let words: HashSet<&str> = message
+        .split(separates)
+        .map(|word| word.trim_end_matches(['.', ':']))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let old: HashSet<&str> = before.lines().map(str::trim).collect();
+    let mut offset = 0;
+    let mut changed = Vec::new();
+    for line in after.split_inclusive('\n') {
+        if !old.contains(line.trim()) {
+            let values = line.split(['\'', '"']).skip(1).step_by(2);
+            let said = values.filter(|value| words.contains(value)).count();
+            let indent = line.len() - line.trim_start().len();
+            changed.push((said, offset + indent));
+        }
+        offset += line.len();
+    }
+    if let [(_, only)] = changed.as_slice() {
+        return Some(*only);
+    }
+    // Of equals the first.
+    let (said, place) = changed.into_iter().rev().max_by_key(|(said, _)| *said)?;
+    (said > 0).then_some(place)
+}
+
 /// From begin to end of the element whose start tag is at `offset`.
 fn extent(text: &str, offset: usize) -> Option<Range<usize>> {
     let document = Document::parse(text).ok()?;
@@ -246,6 +276,8 @@ mod tests {
                 Some(4),
             ),
             ("internal error: something else", None),
+            // A value of a changed line, whatever is said of it.
+            ("internal error: something about a 1 that is not 3", Some(4)),
             (
                 "(domain_definition):4: Opening and ending tag mismatch",
                 Some(4),

@@ -227,7 +227,7 @@ fn attempt(
     };
     let copy = throwaway(definition, &options)?;
     copy.images.iter().try_for_each(|image| make_image(image))?;
-    let expected = expect::expected(definition, kvm)?;
+    let mut expected = expect::expected(definition, kvm)?;
     let running = match hypervisor.create_transient(&copy.xml) {
         Ok(uuid) => Running { hypervisor, uuid },
         Err(source) if source.is_connection_lost() => {
@@ -240,6 +240,9 @@ fn attempt(
             });
         }
     };
+    if copy.left_out.iter().any(|what| what == throwaway::ONE_VCPU) {
+        (expected.vcpus, expected.topology) = (None, None);
+    }
     let checks = probe::checks(&expected, &mut |command| {
         hypervisor.monitor(&running.uuid, command)
     })

@@ -44,6 +44,12 @@ pub const IMAGE_SIZE: u64 = 1024 * 1024;
 const MEMORY_MIB: &str = "256";
 const CELL_MIB: &str = "64";
 
+/// Said where the copy has one vCPU only.
+pub(super) const ONE_VCPU: &str = "all vCPUs but one: more than 255 need KVM";
+
+/// vCPUs without the extended interrupt mode, at most.
+const MOST_VCPUS: u32 = 255;
+
 /// Makes the copy of `definition`.
 ///
 /// # Errors
@@ -256,6 +262,19 @@ impl Copy<'_> {
                 driver.unset(&["eim"]);
                 had_eim = true;
             }
+        }
+        // libvirt wants that mode for more.
+        let vcpus = self.domain.child("vcpu");
+        let count = vcpus.and_then(|vcpu| vcpu.text.trim().parse::<u32>().ok());
+        if was_for_kvm && count.is_some_and(|count| count > MOST_VCPUS) {
+            self.domain.put(Tree::new("vcpu").with_text("1"));
+            self.domain.remove("vcpus");
+            if let Some(cpu) = self.domain.child_mut("cpu") {
+                for element in ["topology", "numa"] {
+                    cpu.remove(element);
+                }
+            }
+            self.without(ONE_VCPU);
         }
         if had_eim {
             self.without("the extended interrupt mode of the IOMMU (eim), which needs KVM");
