@@ -53,14 +53,21 @@ pub(crate) fn run(args: &UndoArgs, world: &mut World<'_>) -> anyhow::Result<Exit
         backups = asked_for(word, given, backups)?;
     }
     let Some(mut backup) = backups.pop() else {
-        return Err(no_backup(given, info.as_ref(), &*connection, &store)?.into());
+        return Err(no_backup(
+            given,
+            info.as_ref(),
+            &*connection,
+            &store,
+            &world.connect_option(),
+        )?
+        .into());
     };
     // The backup of a redefine that did not happen says what the domain is: there is nothing to put
     // back from it, and more behind it.
     if let (Some(info), None) = (&info, &args.to) {
         let now = connection.definition(&info.uuid, Secrets::Included)?;
         let same = |backup: &Backup| -> anyhow::Result<bool> {
-            Ok(definition(backup, Some(info))? == now)
+            Ok(definition(backup, Some(info), &world.connect_option())? == now)
         };
         let (last, newest) = (backup.time_text(), backup.path.clone());
         while same(&backup)?
@@ -137,7 +144,7 @@ fn put_back(
     world: &mut World<'_>,
 ) -> anyhow::Result<Exit> {
     let uri = connection.uri()?;
-    let after = definition(backup, info)?;
+    let after = definition(backup, info, &world.connect_option())?;
     let (before, name) = match info {
         Some(info) => (
             connection.definition(&info.uuid, Secrets::Included)?,
@@ -305,7 +312,7 @@ fn must_be_free(name: Option<&str>, connection: &dyn Hypervisor) -> anyhow::Resu
 }
 
 /// What a backup puts back.
-fn definition(backup: &Backup, info: Option<&DomainInfo>) -> anyhow::Result<String> {
+fn definition(backup: &Backup, info: Option<&DomainInfo>, connect: &str) -> anyhow::Result<String> {
     let text = backup.read().map_err(|error| match error {
         BackupError::Io { source, .. } => anyhow::Error::new(source),
         other => anyhow::Error::new(other),
@@ -322,7 +329,7 @@ fn definition(backup: &Backup, info: Option<&DomainInfo>) -> anyhow::Result<Stri
         error.context(Advice::new(
             format!("the backup '{}' cannot be read", backup.path.display()),
             format!(
-                "'virt-patch undo {domain} --to TIME|FILE' puts an older one back; 'virt-patch undo --list {domain}' shows them"
+                "'virt-patch {connect}undo {domain} --to TIME|FILE' puts an older one back; 'virt-patch undo --list {domain}' shows them"
             ),
         ))
     })
@@ -340,6 +347,7 @@ fn no_backup(
     info: Option<&DomainInfo>,
     connection: &dyn Hypervisor,
     store: &Store,
+    connect: &str,
 ) -> anyhow::Result<Advice> {
     let uri = connection.uri()?;
     let uri = uri.as_str();
@@ -352,7 +360,7 @@ fn no_backup(
                 info.uuid, backup.uuid
             ),
             format!(
-                "to put that other domain back, name it by its UUID: virt-patch undo {}",
+                "to put that other domain back, name it by its UUID: virt-patch {connect}undo {}",
                 backup.uuid
             ),
         ));
@@ -373,7 +381,7 @@ fn no_backup(
         // Renamed and then undefined, it is known by its old name only.
         None => match (info, gone(uri, connection, store)?.as_slice()) {
             (None, [backup, others @ ..]) => format!(
-                "if it had another name before: virt-patch undo {}{}",
+                "if it had another name before: virt-patch {connect}undo {}{}",
                 shell_word(backup.name.as_deref().unwrap_or(&backup.uuid)),
                 match others {
                     [] => String::new(),
