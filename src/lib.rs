@@ -7,6 +7,7 @@ pub mod hypervisor;
 pub mod idset;
 pub mod macos;
 pub mod merge;
+mod numbers;
 pub mod passes;
 pub mod patches;
 pub mod pipeline;

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roxmltree::{Document, Node};
 
-use super::numbers::kib;
 use super::xml::{at, number, text};
 use crate::document::children;
 use crate::host::{Cpu, CpuModel, Emulator, Facts, Firmware, Machine, PassedOver, Version};
 use crate::idset;
+use crate::numbers::kib;
 
 /// What belongs to the CODE image at a path, by a table of known places.
 pub type BuildOf = dyn Fn(&str) -> Option<Firmware>;

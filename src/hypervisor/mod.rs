@@ -18,7 +18,6 @@ pub mod compare;
 mod error;
 pub mod facts;
 mod host_lock;
-mod numbers;
 mod overtaken;
 pub mod preflight;
 pub mod redefine;

@@ -8,6 +8,7 @@ use roxmltree::Node;
 
 use crate::derive::equal::{elements, text};
 use crate::document::{child, children, namespace_of};
+use crate::numbers;
 
 /// Elements that are amounts of memory, written in KiB by libvirt.
 const AMOUNTS: [&str; 7] = [
@@ -485,21 +486,7 @@ fn listens(a: Node<'_, '_>, b: Node<'_, '_>, listen: Node<'_, '_>) -> bool {
     }
 }
 
-/// An amount of memory in KiB, rounded up as libvirt does.
+/// An amount of memory in KiB.
 fn kib(node: Node<'_, '_>) -> Option<u64> {
-    let number: u64 = text(node).parse().ok()?;
-    let unit = node.attribute("unit").unwrap_or("KiB").to_ascii_lowercase();
-    let bytes = match (unit.chars().next()?, unit.get(1..)?) {
-        ('b', "" | "yte" | "ytes") => 1,
-        (letter, ending) => {
-            let power = u32::try_from("kmgtpe".find(letter)?).ok()?.checked_add(1)?;
-            let base: u64 = match ending {
-                "" | "ib" => 1024,
-                "b" => 1000,
-                _ => return None,
-            };
-            base.checked_pow(power)?
-        }
-    };
-    Some(number.checked_mul(bytes)?.div_ceil(1024))
+    numbers::kib(text(node).as_ref(), node.attribute("unit"))
 }

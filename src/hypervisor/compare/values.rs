@@ -4,8 +4,8 @@
 use roxmltree::Node;
 
 use crate::document::text_of;
-use crate::hypervisor::numbers::unit_bytes;
 use crate::idset;
+use crate::numbers::unit_bytes;
 
 /// Whether an attribute still says what it said.
 pub(super) fn same_attribute(ours: Node<'_, '_>, name: &str, value: &str, there: &str) -> bool {
