@@ -210,7 +210,19 @@ pub enum PlanError {
 /// # Errors
 /// A definition that cannot be read, or a user's patch that cannot be merged.
 pub fn run(text: &str, steps: &[Step], context: &Context<'_>) -> Result<Plan, PlanError> {
-    let mut plan = once(text, steps, context)?;
+    run_on(&Document::parse_domain(text)?, steps, context)
+}
+
+/// As [`run`], on a definition that was read already.
+///
+/// # Errors
+/// An element that is there twice and may not be, or a user's patch that cannot be merged.
+pub fn run_on(
+    document: &Document<'_>,
+    steps: &[Step],
+    context: &Context<'_>,
+) -> Result<Plan, PlanError> {
+    let mut plan = once(document, steps, context)?;
     if in_usual_order(steps) {
         return Ok(plan);
     }
@@ -218,7 +230,7 @@ pub fn run(text: &str, steps: &[Step], context: &Context<'_>) -> Result<Plan, Pl
         if !plan.changed() {
             break;
         }
-        let next = once(&plan.after, steps, context)?;
+        let next = once(&Document::parse_domain(&plan.after)?, steps, context)?;
         if !next.changed() {
             break;
         }
@@ -238,26 +250,24 @@ fn in_usual_order(steps: &[Step]) -> bool {
         .is_sorted()
 }
 
-fn once(text: &str, steps: &[Step], context: &Context<'_>) -> Result<Plan, PlanError> {
-    let document = Document::parse_domain(text)?;
+fn once(document: &Document<'_>, steps: &[Step], context: &Context<'_>) -> Result<Plan, PlanError> {
+    let text = document.text();
     if steps.is_empty() {
         return Ok(Plan {
             before: text.to_owned(),
             after: text.to_owned(),
             steps: Vec::new(),
-            problems: problems(&document),
+            problems: problems(document),
         });
     }
     if let Some(error) = document.duplicate() {
         return Err(error.into());
     }
-    let problems = problems(&document);
-    let advice = guest::advice(&document);
+    let mut problems = problems(document);
+    let advice = guest::advice(document);
     let mut reports: Vec<StepReport> = Vec::with_capacity(steps.len());
     let mut remaining = steps.iter();
-    let mut new = run_until_change(&document, &mut remaining, context, &mut reports)?;
-    drop(document);
-    let mut problems = problems;
+    let mut new = run_until_change(document, &mut remaining, context, &mut reports)?;
     let mut after = None;
     while let Some(text) = new {
         // Nobody reads the last text again; that it can be read is the merge engine's law.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::deferred::Deferred;
 use super::source::SourceName;
 use crate::derive::Keep;
 
@@ -74,43 +75,43 @@ pub enum Command {
   virt-patch diff --template -p macpro5,1
   virt-patch diff vm.xml --annotate             with the maker of every line
   virt-patch diff --show-secrets vm.xml | patch -p1")]
-    Diff(DiffArgs),
+    Diff(Deferred<DiffArgs>),
     /// Print the patched definition
     #[command(after_help = "Examples:
   virt-patch render vm.xml > new.xml
   virsh dumpxml --inactive --security-info vm | virt-patch render | virsh define --validate /dev/stdin
   virt-patch render --template --output mac.xml
   virt-patch render --in-place --pass '' --patch guest-agent vms/*.xml")]
-    Render(RenderArgs),
+    Render(Deferred<RenderArgs>),
     /// Say for each pass whether it has something to do
     #[command(after_help = "Examples:
   virt-patch check vm.xml
   find . -name '*.xml' -print0 | xargs -0 virt-patch check --quiet
   virt-patch check --json vm.xml")]
-    Check(CheckArgs),
+    Check(Deferred<CheckArgs>),
     /// Redefine a domain: diff, question, backup, redefine, verify
     #[command(after_help = "Examples:
   virt-patch apply vm -p macpro7,1
   virt-patch apply vm --pass topology --yes
   virt-patch apply --template --name mac -p macpro7,1
   virt-patch apply imported.xml --pass '' --replace")]
-    Apply(ApplyArgs),
+    Apply(Deferred<ApplyArgs>),
     /// Start a throw-away copy of the patched domain and ask QEMU what it really has
     #[command(after_help = "Examples:
   virt-patch preflight vm -p macpro7,1
   virt-patch apply vm -p macpro7,1 --preflight")]
-    Preflight(PreflightArgs),
+    Preflight(Deferred<PreflightArgs>),
     /// Put the last backup of a domain back
     #[command(after_help = "Examples:
   virt-patch undo vm
   virt-patch undo --list")]
-    Undo(UndoArgs),
+    Undo(Deferred<UndoArgs>),
     /// Show what is known of the host
     #[command(after_help = "Examples:
   virt-patch host
   virt-patch host --json > host.json            for --host host.json elsewhere
   virt-patch host --host local=/mnt/other-system")]
-    Host(HostArgs),
+    Host(Deferred<HostArgs>),
     /// Write the patch that turns one definition into another
     #[command(
         long_about = "Write the patch that turns one definition into another
@@ -122,7 +123,7 @@ itself, and what makes a domain this one and no other, is left out unless --keep
   virsh dumpxml --inactive --security-info vm | virt-patch derive saved.xml -
   virt-patch derive before.xml vm --keep addresses,mac"
     )]
-    Derive(DeriveArgs),
+    Derive(Deferred<DeriveArgs>),
     /// List passes, profiles and patches, or explain one
     #[command(after_help = "Examples:
   virt-patch list
@@ -130,7 +131,7 @@ itself, and what makes a domain this one and no other, is left out unless --keep
   virt-patch list macpro5,1
   virt-patch list virtiofs
   virt-patch list --profile-schema > profile.schema.json")]
-    List(ListArgs),
+    List(Deferred<ListArgs>),
     /// Print virt-manager's default definition for a new q35 machine
     #[command(after_help = "Examples:
   virt-patch template > vm.xml
@@ -409,9 +410,9 @@ impl Cli {
             return true;
         };
         let host = match command {
-            Command::Diff(DiffArgs { run, .. })
-            | Command::Render(RenderArgs { run, .. })
-            | Command::Check(CheckArgs { run, .. }) => run.host.as_deref(),
+            Command::Diff(Deferred(DiffArgs { run, .. }))
+            | Command::Render(Deferred(RenderArgs { run, .. }))
+            | Command::Check(Deferred(CheckArgs { run, .. })) => run.host.as_deref(),
             Command::Host(args) => match &args.host {
                 Some(host) => Some(host.as_str()),
                 None => self.global.connect.as_ref().map(|_| "libvirt"),

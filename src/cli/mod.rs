@@ -10,6 +10,7 @@ mod choice;
 mod confirm;
 mod conflict;
 mod connection;
+mod deferred;
 mod derive;
 mod diff;
 mod errors;

@@ -136,7 +136,11 @@ impl Job {
             )
             .into());
         }
-        let facts = self.facts(definition, world)?;
+        let cannot = || format!("cannot read {}", quoted(&definition.name));
+        let unreadable =
+            |error| anyhow::Error::new(InFile::document(&definition.name, error)).context(cannot());
+        let document = Document::parse_domain(&definition.text).map_err(unreadable)?;
+        let facts = self.facts_for(definition, &document, world)?;
         for line in host::decisive(&facts) {
             world.out.detail(&line);
         }
@@ -145,18 +149,13 @@ impl Job {
             settings: &self.settings,
             template: definition.template,
         };
-        let cannot = || format!("cannot read {}", quoted(&definition.name));
-        pipeline::run(&definition.text, self.steps(definition), &context).map_err(|error| {
-            match error {
-                PlanError::Document(error) => {
-                    anyhow::Error::new(InFile::document(&definition.name, error)).context(cannot())
-                }
-                PlanError::Patch(error) => InFile::merge(error).context(format!(
-                    "cannot merge a patch into {}",
-                    quoted(&definition.name)
-                )),
-                PlanError::Broken { .. } => error.into(),
-            }
+        pipeline::run_on(&document, self.steps(definition), &context).map_err(|error| match error {
+            PlanError::Document(error) => unreadable(error),
+            PlanError::Patch(error) => InFile::merge(error).context(format!(
+                "cannot merge a patch into {}",
+                quoted(&definition.name)
+            )),
+            PlanError::Broken { .. } => error.into(),
         })
     }
 
@@ -166,29 +165,44 @@ impl Job {
         definition: &Definition,
         world: &mut World<'_>,
     ) -> anyhow::Result<Facts> {
+        let document = Document::parse_domain(&definition.text)?;
+        self.facts_for(definition, &document, world)
+    }
+
+    fn facts_for(
+        &self,
+        definition: &Definition,
+        document: &Document<'_>,
+        world: &mut World<'_>,
+    ) -> anyhow::Result<Facts> {
         match (&self.host, &definition.host) {
             (HostName::Default | HostName::Libvirt, Some(host)) => {
-                Ok(self.with_files(host.clone(), definition))
+                Ok(self.with_files(host.clone(), definition, document))
             }
-            (HostName::Default, None) => Ok(self.probe(&Local::machine(), definition)),
-            (HostName::Local(local), _) => Ok(self.probe(local, definition)),
+            (HostName::Default, None) => Ok(self.probe(&Local::machine(), definition, document)),
+            (HostName::Local(local), _) => Ok(self.probe(local, definition, document)),
             (HostName::Facts(facts), _) => Ok((**facts).clone()),
             (HostName::Libvirt, None) => {
                 let connection = world.open(Mode::ReadOnly)?;
                 let host = world.host_of(&*connection, &definition.text)?;
-                Ok(self.with_files(host, definition))
+                Ok(self.with_files(host, definition, document))
             }
         }
     }
 
-    fn with_files(&self, mut host: HostOf, definition: &Definition) -> Facts {
+    fn with_files(
+        &self,
+        mut host: HostOf,
+        definition: &Definition,
+        document: &Document<'_>,
+    ) -> Facts {
         if host.local {
-            self.look_at_files(&Local::machine(), definition, &mut host.facts);
+            self.look_at_files(&Local::machine(), definition, document, &mut host.facts);
         }
         host.facts
     }
 
-    fn probe(&self, local: &Local, definition: &Definition) -> Facts {
+    fn probe(&self, local: &Local, definition: &Definition, document: &Document<'_>) -> Facts {
         let needs = pipeline::needs(self.steps(definition));
         let wanted = Wanted {
             cpu: needs.cpu,
@@ -199,18 +213,21 @@ impl Job {
             libvirt: needs != Needs::default(),
         };
         let mut facts = local.probe(&wanted);
-        self.look_at_files(local, definition, &mut facts);
+        self.look_at_files(local, definition, document, &mut facts);
         facts
     }
 
     /// Adds what is to be known of the files and the emulator that the definition names.
-    fn look_at_files(&self, local: &Local, definition: &Definition, facts: &mut Facts) {
-        let needs = pipeline::needs(self.steps(definition));
-        let Ok(document) = Document::parse(&definition.text) else {
-            return;
-        };
+    fn look_at_files(
+        &self,
+        local: &Local,
+        definition: &Definition,
+        document: &Document<'_>,
+        facts: &mut Facts,
+    ) {
         let steps = self.steps(definition);
-        pipeline::look_at_files(steps, &document, &self.settings, facts, |path| {
+        let needs = pipeline::needs(steps);
+        pipeline::look_at_files(steps, document, &self.settings, facts, |path| {
             local.file(path)
         });
         if needs.emulators

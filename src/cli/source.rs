@@ -126,7 +126,8 @@ pub(crate) fn read(source: &SourceName) -> anyhow::Result<Definition> {
             });
         }
         SourceName::Stdin => {
-            let bytes = read_all(io::stdin().lock()).context("cannot read standard input")?;
+            let bytes =
+                read_all(io::stdin().lock(), 64 * 1024).context("cannot read standard input")?;
             if bytes.is_empty() {
                 return Err(Advice::new(
                     "standard input is empty",
@@ -198,17 +199,20 @@ pub(crate) fn quoted(name: &str) -> String {
 }
 
 fn read_file(file: File) -> io::Result<Vec<u8>> {
-    if file.metadata()?.is_dir() {
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
         return Err(io::Error::new(
             io::ErrorKind::IsADirectory,
             "it is a directory",
         ));
     }
-    read_all(file)
+    read_all(file, metadata.len())
 }
 
-fn read_all(reader: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+/// `expected`: the length, where it is known; one more is room to see the end.
+fn read_all(reader: impl Read, expected: u64) -> io::Result<Vec<u8>> {
+    let room = expected.min(MAX_SIZE) + 1;
+    let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
     reader.take(MAX_SIZE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_SIZE {
         return Err(io::Error::new(

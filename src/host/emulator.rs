@@ -38,14 +38,14 @@ pub(crate) fn probe(tree: &Tree, cache: Option<&Cache>) -> Vec<Emulator> {
         let mut seen: Vec<PathBuf> = Vec::new();
         let mut emulators = Vec::new();
         for path in places {
-            let Ok(real) = tree.real_path(Path::new(path)) else {
+            let Some((real, metadata)) = there(tree, path) else {
                 continue;
             };
             if seen.contains(&real) {
                 continue;
             }
-            emulators.extend(look(tree, cache, path));
-            seen.push(real);
+            seen.push(real.clone());
+            emulators.extend(look_at(tree, cache, path, real, &metadata));
         }
         if !emulators.is_empty() {
             return emulators;
@@ -63,12 +63,29 @@ pub(crate) fn look(tree: &Tree, cache: Option<&Cache>, path: &str) -> Option<Emu
     if !path.starts_with('/') {
         return None;
     }
-    let real = tree.real_path(Path::new(path)).ok()?;
-    let metadata = tree.metadata(&real).ok().filter(Metadata::is_file)?;
+    let (real, metadata) = there(tree, path)?;
+    look_at(tree, cache, path, real, &metadata)
+}
+
+/// The file behind a path, if there is one. Most places are empty, which one question tells; to
+/// resolve the path takes one for each of its parts.
+fn there(tree: &Tree, path: &str) -> Option<(PathBuf, Metadata)> {
+    let path = Path::new(path);
+    let metadata = tree.metadata(path).ok().filter(Metadata::is_file)?;
+    Some((tree.real_path(path).ok()?, metadata))
+}
+
+fn look_at(
+    tree: &Tree,
+    cache: Option<&Cache>,
+    path: &str,
+    real: PathBuf,
+    metadata: &Metadata,
+) -> Option<Emulator> {
     if tree.is_machine() && metadata.permissions().mode() & 0o111 == 0 {
         return None;
     }
-    let known = cache.and_then(|cache| cache.get(&Key::new(real.clone(), &metadata)));
+    let known = cache.and_then(|cache| cache.get(&Key::new(real.clone(), metadata)));
     let reading = known.unwrap_or_else(|| read(tree, cache, path, real));
     Some(described(path, reading))
 }

@@ -139,7 +139,8 @@ fn load(directory: &OwnedFd) -> Option<Document> {
     if !is_private(&file) {
         return None;
     }
-    let mut text = Vec::new();
+    // As much as there usually is, read at once.
+    let mut text = Vec::with_capacity(4096);
     File::from(file).take(LIMIT).read_to_end(&mut text).ok()?;
     let document: Document = serde_json::from_slice(&text).ok()?;
     (document.format == FORMAT).then_some(document)

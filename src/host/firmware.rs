@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::descriptors::{self, Offer};
-use super::image::{self, Found};
+use super::image::{Found, Images};
 use super::known_places::{KNOWN_BUILDS, KnownBuild, SizeClass, size_class};
 use super::tree::Tree;
 use super::{FileFact, Firmware, ImageFormat, PassedOver};
@@ -22,10 +22,11 @@ use super::{FileFact, Firmware, ImageFormat, PassedOver};
 pub(crate) fn probe(tree: &Tree, config_home: Option<&Path>) -> (Vec<Firmware>, Vec<PassedOver>) {
     let mut passed_over = Vec::new();
     let mut builds = Vec::new();
+    let images = Images::of(tree);
     let directories = descriptors::directories(config_home);
     let effective = descriptors::effective(tree, &directories, &mut passed_over);
     for path in effective.paths {
-        match descriptors::read(tree, &path).and_then(|offer| described(tree, offer, &path)) {
+        match descriptors::read(tree, &path).and_then(|offer| described(&images, offer, &path)) {
             Ok(build) => builds.push(build),
             Err(reason) => {
                 passed_over.push(PassedOver {
@@ -36,19 +37,19 @@ pub(crate) fn probe(tree: &Tree, config_home: Option<&Path>) -> (Vec<Firmware>, 
         }
     }
     let hidden = hidden(tree, effective.hidden);
-    known(tree, &hidden, &mut builds, &mut passed_over);
+    known(tree, &images, &hidden, &mut builds, &mut passed_over);
     builds.sort_by_key(|build| build.code.starts_with("/nix/store/"));
     (builds, passed_over)
 }
 
-fn described(tree: &Tree, offer: Offer, descriptor: &Path) -> Result<Firmware, String> {
+fn described(images: &Images<'_>, offer: Offer, descriptor: &Path) -> Result<Firmware, String> {
     let source = descriptor
         .file_name()
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let code_size = described_size(tree, &offer.code, offer.code_format)?;
-    let vars_size = described_size(tree, &offer.vars, offer.vars_format)?;
+    let code_size = described_size(images, &offer.code, offer.code_format)?;
+    let vars_size = described_size(images, &offer.vars, offer.vars_format)?;
     fit(code_size, vars_size)?;
     Ok(Firmware {
         code: offer.code,
@@ -67,11 +68,15 @@ fn described(tree: &Tree, offer: Offer, descriptor: &Path) -> Result<Firmware, S
 
 /// The size the guest would see under the descriptor's format; `None` when it cannot be read
 /// and the descriptor has to be trusted.
-fn described_size(tree: &Tree, path: &str, format: ImageFormat) -> Result<Option<u64>, String> {
+fn described_size(
+    images: &Images<'_>,
+    path: &str,
+    format: ImageFormat,
+) -> Result<Option<u64>, String> {
     if !path.starts_with('/') {
         return Err(format!("names '{path}', which is not an absolute path"));
     }
-    match image::look(tree, Path::new(path)) {
+    match images.look(Path::new(path)) {
         Found::Image(FileFact {
             format: Some(actual),
             ..
@@ -79,9 +84,7 @@ fn described_size(tree: &Tree, path: &str, format: ImageFormat) -> Result<Option
         Found::Image(FileFact {
             size: Some(size), ..
         }) => Ok(Some(size)),
-        Found::Image(_) if format == ImageFormat::Raw => {
-            Ok(image::file_length(tree, Path::new(path)))
-        }
+        Found::Image(_) if format == ImageFormat::Raw => Ok(images.file_length(Path::new(path))),
         Found::Image(_) | Found::Unknown(_) => Ok(None),
         found => Err(format!("names '{path}', which {found}")),
     }
@@ -131,6 +134,7 @@ fn images(tree: &Tree, code: &str, vars: &str) -> Option<(PathBuf, PathBuf)> {
 
 fn known(
     tree: &Tree,
+    images: &Images<'_>,
     hidden: &[Hidden],
     builds: &mut Vec<Firmware>,
     passed_over: &mut Vec<PassedOver>,
@@ -156,7 +160,7 @@ fn known(
             .entry(directory)
             .or_insert_with(|| tree.metadata(Path::new(directory)).is_ok());
         let found = if there {
-            found_in_place(tree, row)
+            found_in_place(images, row)
         } else {
             Err(Miss::Absent)
         };
@@ -207,13 +211,13 @@ enum Miss {
     Unfit(String),
 }
 
-fn found_in_place(tree: &Tree, row: &'static KnownBuild) -> Result<Firmware, Miss> {
-    let code = match image::look(tree, Path::new(row.code)) {
+fn found_in_place(images: &Images<'_>, row: &'static KnownBuild) -> Result<Firmware, Miss> {
+    let code = match images.look(Path::new(row.code)) {
         Found::Image(fact) => fact,
         Found::Missing(None) => return Err(Miss::Absent),
         found => return Err(Miss::Unfit(found.to_string())),
     };
-    let vars = match image::look(tree, Path::new(row.vars)) {
+    let vars = match images.look(Path::new(row.vars)) {
         Found::Image(fact) => fact,
         found => {
             return Err(Miss::Unfit(format!(

@@ -1,5 +1,7 @@
 //! What a firmware or disk image is: format by its magic bytes, size as the guest sees it.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -19,7 +21,7 @@ const QCOW_MAGIC: &[u8] = b"QFI\xfb";
 const LUKS_MAGIC: &[u8] = b"LUKS\xba\xbe";
 
 /// What is found at a path where an image is expected.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Found {
     /// A regular file. Format and size are `None` when its bytes cannot be read or its format
     /// is none that this crate knows.
@@ -62,6 +64,37 @@ impl fmt::Display for Found {
     }
 }
 
+/// Looks, at each path once: firmware builds share their VARS templates.
+pub(crate) struct Images<'t> {
+    tree: &'t Tree,
+    seen: RefCell<BTreeMap<PathBuf, Found>>,
+}
+
+impl<'t> Images<'t> {
+    pub(crate) fn of(tree: &'t Tree) -> Self {
+        Images {
+            tree,
+            seen: RefCell::default(),
+        }
+    }
+
+    /// As [`look`]; what was found there the first time.
+    pub(crate) fn look(&self, path: &Path) -> Found {
+        if let Some(found) = self.seen.borrow().get(path) {
+            return found.clone();
+        }
+        let found = look(self.tree, path);
+        let mut seen = self.seen.borrow_mut();
+        seen.insert(path.to_owned(), found.clone());
+        found
+    }
+
+    /// The length of a raw file needs no permission to read it.
+    pub(crate) fn file_length(&self, path: &Path) -> Option<u64> {
+        self.tree.metadata(path).ok().map(|metadata| metadata.len())
+    }
+}
+
 /// Looks at `path`, following links.
 pub(crate) fn look(tree: &Tree, path: &Path) -> Found {
     let error = match tree.open(path) {
@@ -91,11 +124,6 @@ pub(crate) fn look(tree: &Tree, path: &Path) -> Found {
         Err(error) if is_absent(&error) => Found::Missing(tree.link_target(path)),
         Err(error) => Found::Unknown(error.kind()),
     }
-}
-
-/// The length of a raw file needs no permission to read it.
-pub(crate) fn file_length(tree: &Tree, path: &Path) -> Option<u64> {
-    tree.metadata(path).ok().map(|metadata| metadata.len())
 }
 
 fn is_absent(error: &io::Error) -> bool {

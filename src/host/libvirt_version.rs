@@ -26,8 +26,13 @@ const SONAME: &str = "libvirt.so.0";
 pub(crate) fn probe(tree: &Tree) -> Option<Version> {
     let directories = DIRECTORIES.iter().map(Path::new);
     let linked = directories.clone().find_map(|directory| {
-        let real: PathBuf = tree.real_path(&directory.join(SONAME)).ok()?;
-        from_file_name(real.file_name()?.to_str()?)
+        let soname = directory.join(SONAME);
+        tree.metadata(&soname).ok()?;
+        let versioned = |path: PathBuf| from_file_name(path.file_name()?.to_str()?);
+        // The link itself tells, unless it leads to another one.
+        tree.link_target(&soname)
+            .and_then(versioned)
+            .or_else(|| versioned(tree.real_path(&soname).ok()?))
     });
     if linked.is_some() || tree.is_machine() {
         return linked;
