@@ -239,6 +239,13 @@ fn decoding(error: InputError, name: &str) -> anyhow::Error {
         InputError::Wide(encoding) => Some(format!(
             "convert it: iconv -f {encoding} -t UTF-8 {file}, and write 'UTF-8' where its first line names an encoding"
         )),
+        InputError::Other(kind) if !kind.reader.is_empty() => Some(format!(
+            "virt-patch reads what this prints: {} {file}",
+            kind.reader
+        )),
+        InputError::Other(_) => Some(
+            "a domain's definition comes from 'virsh dumpxml --inactive DOMAIN'".to_owned(),
+        ),
         InputError::Empty | InputError::NotUtf16 => None,
     };
     match help {

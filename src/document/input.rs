@@ -41,6 +41,9 @@ pub enum InputError {
         /// Its column in characters, from 1.
         column: usize,
     },
+    /// A file of another kind, told by its first bytes.
+    #[error("it is {}, and no text", .0.name)]
+    Other(&'static OtherKind),
     /// Broken UTF-16.
     #[error("it is not UTF-16, although it begins with a UTF-16 byte order mark")]
     NotUtf16,
@@ -52,12 +55,55 @@ pub enum InputError {
     Encoding(String, Excerpt),
 }
 
+/// A kind of file that is sometimes taken for a definition.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OtherKind {
+    /// Its first bytes.
+    magic: &'static [u8],
+    /// What it is.
+    pub name: &'static str,
+    /// How to get at the definition, or at a program that prints what is in it, before the file's
+    /// name; empty where there is none.
+    pub reader: &'static str,
+}
+
+const OTHER_KINDS: &[OtherKind] = &[
+    other(b"\x1f\x8b", "compressed with gzip", "gzip -dc"),
+    other(b"\xfd7zXZ\0", "compressed with xz", "xz -dc"),
+    other(b"\x28\xb5\x2f\xfd", "compressed with zstd", "zstd -dc"),
+    other(b"BZh", "compressed with bzip2", "bzip2 -dc"),
+    other(b"PK\x03\x04", "a ZIP archive", "unzip -p"),
+    // virQEMUSaveHeader: what 'virsh save' and 'virsh managedsave' write.
+    other(
+        b"LibvirtQemudSave",
+        "a saved state of a domain",
+        "virsh save-image-dumpxml",
+    ),
+    other(b"QFI\xfb", "a qcow2 disk image", ""),
+    other(b"\x7fELF", "a program", ""),
+    // '<?xm', '<dom' and '<!--'
+    other(b"\x4c\x6f\xa7\x94", "EBCDIC", "iconv -f IBM-1047 -t UTF-8"),
+    other(b"\x4c\x84\x96\x94", "EBCDIC", "iconv -f IBM-1047 -t UTF-8"),
+    other(b"\x4c\x5a\x60\x60", "EBCDIC", "iconv -f IBM-1047 -t UTF-8"),
+];
+
+const fn other(magic: &'static [u8], name: &'static str, reader: &'static str) -> OtherKind {
+    OtherKind {
+        magic,
+        name,
+        reader,
+    }
+}
+
 impl Input {
     /// Decodes the bytes of a document.
     ///
     /// # Errors
     /// Empty, not in the encoding it claims, or in one that is not read.
     pub fn decode(bytes: &[u8]) -> Result<Input, InputError> {
+        if let Some(kind) = OTHER_KINDS.iter().find(|kind| bytes.starts_with(kind.magic)) {
+            return Err(InputError::Other(kind));
+        }
         let (text, encoding) = match bytes {
             [] => return Err(InputError::Empty),
             // '<' in these, with its byte order mark or without.
@@ -189,6 +235,15 @@ mod tests {
             message(b"<?xml version='1.0' encoding='ISO-8859-1'?><a>\xfc</a>"),
             latin
         );
+        for (bytes, what) in [
+            (&b"\x1f\x8b\x08\0"[..], "compressed with gzip"),
+            (b"BZh91AY", "compressed with bzip2"),
+            (b"QFI\xfb\0\0\0\x03", "a qcow2 disk image"),
+            (b"LibvirtQemudSave\x02", "a saved state of a domain"),
+            (b"\x4c\x84\x96\x94\x81\x89\x95", "EBCDIC"),
+        ] {
+            assert_eq!(message(bytes), format!("it is {what}, and not UTF-8 text"));
+        }
         assert_eq!(message(b"\xff\xfea"), InputError::NotUtf16.to_string());
         for (bytes, encoding) in [
             (&b"<\0a\0/\0>\0"[..], "UTF-16LE"),
