@@ -243,9 +243,9 @@ fn decoding(error: InputError, name: &str) -> anyhow::Error {
             "virt-patch reads what this prints: {} {file}",
             kind.reader
         )),
-        InputError::Other(_) => Some(
-            "a domain's definition comes from 'virsh dumpxml --inactive DOMAIN'".to_owned(),
-        ),
+        InputError::Other(_) => {
+            Some("a domain's definition comes from 'virsh dumpxml --inactive DOMAIN'".to_owned())
+        }
         InputError::Empty | InputError::NotUtf16 => None,
     };
     match help {

@@ -101,7 +101,10 @@ impl Input {
     /// # Errors
     /// Empty, not in the encoding it claims, or in one that is not read.
     pub fn decode(bytes: &[u8]) -> Result<Input, InputError> {
-        if let Some(kind) = OTHER_KINDS.iter().find(|kind| bytes.starts_with(kind.magic)) {
+        if let Some(kind) = OTHER_KINDS
+            .iter()
+            .find(|kind| bytes.starts_with(kind.magic))
+        {
             return Err(InputError::Other(kind));
         }
         let (text, encoding) = match bytes {

@@ -8,6 +8,7 @@
 mod edit;
 mod error;
 mod input;
+pub(crate) mod json;
 pub mod qemu;
 mod style;
 mod write;

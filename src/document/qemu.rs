@@ -2,7 +2,7 @@
 
 use roxmltree::Node;
 
-use super::{Document, Position};
+use super::{Document, Position, json};
 
 /// The namespace of libvirt's QEMU extensions.
 pub const NAMESPACE: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
@@ -201,6 +201,14 @@ pub fn problems(document: &Document<'_>) -> Vec<Problem> {
                 ),
             );
         }
+        if let (Some(arg), Some(error)) = (group.value_arg, broken_json(&group)) {
+            report(
+                arg,
+                format!(
+                    "broken JSON, {error}: QEMU reads what begins with a brace as JSON, and does not start; write it again, or as a list: driver,key=value"
+                ),
+            );
+        }
         let name = name_of(group.option);
         let rest = group.option.get(name.len()..).unwrap_or_default();
         if rest.starts_with('=') && takes_value(name) {
@@ -251,6 +259,21 @@ fn holds_an_option(group: &Group<'_, '_>) -> bool {
     };
     !matches!(group.option, "append" | "fw_cfg" | "smbios")
         && group.value().split_whitespace().skip(1).any(is_option)
+}
+
+/// What is wrong with the JSON of an option that may have some. QEMU asks for the brace only.
+fn broken_json(group: &Group<'_, '_>) -> Option<String> {
+    let takes_json = matches!(
+        group.option,
+        "device" | "object" | "netdev" | "blockdev" | "audiodev" | "display" | "compat"
+    );
+    if !takes_json || !group.value().starts_with('{') {
+        return None;
+    }
+    let error = json::object(group.value())?.err()?;
+    let text = error.to_string();
+    let what = text.split(" at line ").next().unwrap_or_default();
+    Some(format!("{what} at its character {}", error.column()))
 }
 
 /// Whether a name in a list `first,key=value,…` begins with a blank. In a literal a comma is doubled.
@@ -408,6 +431,16 @@ mod tests {
                 Some(
                     "4: a blank behind a comma: QEMU takes it for a part of the next name in the value of -cpu, and does not start; take it out",
                 ),
+            ),
+            (
+                args("<qemu:arg value='-device'/>\n<qemu:arg value=\"{'driver':'isa-applesmc'\"/>"),
+                Some(
+                    "4: broken JSON, EOF while parsing an object at its character 24: QEMU reads what begins with a brace as JSON, and does not start; write it again, or as a list: driver,key=value",
+                ),
+            ),
+            (
+                args("<qemu:arg value='-device'/><qemu:arg value=\"{'driver':'usb-tablet'}\"/>"),
+                None,
             ),
             // Texts for the guest, and names with spaces.
             (

@@ -434,41 +434,7 @@ fn want_tokens(want: &str) -> Vec<Token> {
 }
 
 fn json(value: &str) -> Option<serde_json::Map<String, Value>> {
-    if !value.trim_start().starts_with('{') {
-        return None;
-    }
-    serde_json::from_str(value)
-        .or_else(|_| serde_json::from_str(&double_quoted(value)))
-        .ok()
-}
-
-/// JSON with texts in single quotes, which QEMU takes as well, with double ones.
-fn double_quoted(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    let mut inside = None;
-    let mut rest = value.chars();
-    while let Some(c) = rest.next() {
-        match (inside, c) {
-            (None, '\'' | '"') => {
-                inside = Some(c);
-                out.push('"');
-            }
-            (Some(quote), _) if c == quote => {
-                inside = None;
-                out.push('"');
-            }
-            (Some('\''), '"') => out.push_str("\\\""),
-            (Some(_), '\\') => match rest.next() {
-                Some('\'') => out.push('\''),
-                next => {
-                    out.push('\\');
-                    out.extend(next);
-                }
-            },
-            _ => out.push(c),
-        }
-    }
-    out
+    crate::document::json::object(value)?.ok()
 }
 
 fn text_of(object: &serde_json::Map<String, Value>, key: &str) -> Option<String> {
