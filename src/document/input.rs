@@ -42,7 +42,7 @@ pub enum InputError {
         column: usize,
     },
     /// A file of another kind, told by its first bytes.
-    #[error("it is {}, and no text", .0.name)]
+    #[error("it is {}, and not UTF-8 text", .0.name)]
     Other(&'static OtherKind),
     /// Broken UTF-16.
     #[error("it is not UTF-16, although it begins with a UTF-16 byte order mark")]
@@ -82,9 +82,21 @@ const OTHER_KINDS: &[OtherKind] = &[
     other(b"QFI\xfb", "a qcow2 disk image", ""),
     other(b"\x7fELF", "a program", ""),
     // '<?xm', '<dom' and '<!--'
-    other(b"\x4c\x6f\xa7\x94", "EBCDIC", "iconv -f IBM-1047 -t UTF-8"),
-    other(b"\x4c\x84\x96\x94", "EBCDIC", "iconv -f IBM-1047 -t UTF-8"),
-    other(b"\x4c\x5a\x60\x60", "EBCDIC", "iconv -f IBM-1047 -t UTF-8"),
+    other(
+        b"\x4c\x6f\xa7\x94",
+        "in EBCDIC",
+        "iconv -f IBM-1047 -t UTF-8",
+    ),
+    other(
+        b"\x4c\x84\x96\x94",
+        "in EBCDIC",
+        "iconv -f IBM-1047 -t UTF-8",
+    ),
+    other(
+        b"\x4c\x5a\x60\x60",
+        "in EBCDIC",
+        "iconv -f IBM-1047 -t UTF-8",
+    ),
 ];
 
 const fn other(magic: &'static [u8], name: &'static str, reader: &'static str) -> OtherKind {
@@ -243,7 +255,7 @@ mod tests {
             (b"BZh91AY", "compressed with bzip2"),
             (b"QFI\xfb\0\0\0\x03", "a qcow2 disk image"),
             (b"LibvirtQemudSave\x02", "a saved state of a domain"),
-            (b"\x4c\x84\x96\x94\x81\x89\x95", "EBCDIC"),
+            (b"\x4c\x84\x96\x94\x81\x89\x95", "in EBCDIC"),
         ] {
             assert_eq!(message(bytes), format!("it is {what}, and not UTF-8 text"));
         }

@@ -11,7 +11,7 @@
 //! the most of those, up to the 64 that XNU knows. `--vcpus` asks for a count.
 //! With `fake-core-count.vcpus` it is the next power of two, of which that pass enables as many.
 //! **Leaves alone** a valid topology, and `cpuset`.
-//! **Blocked** by a `-smp` argument that says something else: QEMU obeys it.
+//! **Blocked** by a `-smp` argument, or `smp.…` of `-machine`, that says something else: QEMU obeys it.
 //!
 //! ```xml,before
 //! <vcpu placement='static'>6</vcpu>

@@ -1,12 +1,13 @@
-//! `-smp` arguments, which win over `<vcpu>` and `<topology>`.
+//! `-smp` arguments, and `smp.…` of `-machine`, which win over `<vcpu>` and `<topology>`.
 
 use crate::document::{Document, qemu};
 use crate::merge::options::List;
 
-/// Why a `-smp` argument makes another topology of this one; `None` when none does. Of the `count` vCPUs
+/// Why such an argument makes another topology of this one; `None` when none does. Of the `count` vCPUs
 /// `enabled` are there at the start.
 ///
-/// libvirt's own `-smp` comes first, and QEMU takes of each key what is said last (measured).
+/// libvirt's own `-smp` comes first, and QEMU takes of each key what is said last,
+/// in whichever of the two options (measured with QEMU 7.2).
 pub(in crate::passes) fn contradicts(
     document: &Document<'_>,
     count: u32,
@@ -24,16 +25,20 @@ pub(in crate::passes) fn contradicts(
     let number = |text: &str| text.trim().parse::<u32>().ok();
     let groups = qemu::groups(document.root());
     let mut said: Vec<(String, Option<u32>, &qemu::Group<'_, '_>)> = Vec::new();
-    for group in groups.iter().filter(|group| group.option == "smp") {
+    for group in &groups {
         let list = List::parse(group.value());
-        let first = list.first().map(|text| ("cpus".to_owned(), number(text)));
-        let keys = list.keys().map(|key| {
+        let (prefix, first) = match group.option {
+            "smp" => ("", list.first().map(|text| ("cpus", number(text)))),
+            "machine" | "M" => ("smp.", None),
+            _ => continue,
+        };
+        let keys = list.keys().filter_map(|key| {
             let value = list.get(key);
-            (key.to_owned(), value.as_deref().and_then(number))
+            Some((key.strip_prefix(prefix)?, value.as_deref().and_then(number)))
         });
         for (key, value) in first.into_iter().chain(keys) {
-            said.retain(|(earlier, ..)| *earlier != key);
-            said.push((key, value, group));
+            said.retain(|(earlier, ..)| earlier != key);
+            said.push((key.to_owned(), value, group));
         }
     }
     let (key, _, group) = said
@@ -43,8 +48,13 @@ pub(in crate::passes) fn contradicts(
         Some(wanted) => format!("its {key} would have to be {wanted}"),
         None => format!("what its {key} makes of them is not known"),
     };
+    let it = match group.option {
+        "smp" => "it".to_owned(),
+        _ => format!("smp.{key}"),
+    };
     Some(format!(
-        "the argument -smp {} (line {}) wins over <vcpu> and <topology>, and {differs}; take it out of <qemu:commandline> first",
+        "the argument -{} {} (line {}) wins over <vcpu> and <topology>, and {differs}; take {it} out of <qemu:commandline> first",
+        group.option,
         group.value(),
         document.position(group.option_arg.range().start).line,
     ))
