@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::document::qemu::{self, Problem};
 use crate::document::{Document, DocumentError};
 use crate::host::{Facts, FileFact};
+use crate::merge::condition::{self, Fact};
 use crate::merge::{self, MergeError, Patch};
 use crate::passes::settings::Settings;
 use crate::passes::{Context, Needs, Outcome, PASSES, Pass, guest};
@@ -389,8 +390,7 @@ fn run_patch(
         Err(error) => return Err(error),
     };
     if let Some(condition) = wanted.unmet {
-        let reason = format!("it is for {condition}");
-        return Ok(report(Verdict::NotApplicable, reason));
+        return Ok(report(Verdict::NotApplicable, unmet(&condition, &patch)));
     }
     let explanation = patch.explanation();
     let reason = explanation
@@ -429,6 +429,21 @@ fn run_patch(
             )
         },
     })
+}
+
+/// What a patch is for, and what there is instead.
+fn unmet(condition: &str, patch: &Patch) -> String {
+    let there: Vec<String> = condition::names(condition)
+        .into_iter()
+        .filter_map(|name| match patch.facts.get(&name)? {
+            Fact::Is(value) => Some(format!("{name} is '{value}'")),
+            Fact::Unknown(_) | Fact::Unset(_) => None,
+        })
+        .collect();
+    match there.as_slice() {
+        [] => format!("it is for {condition}"),
+        there => format!("it is for {condition}, and {}", there.join(", ")),
+    }
 }
 
 /// Refuses a patch that asks what it changes itself, so that a second run would change more.

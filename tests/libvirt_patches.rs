@@ -9,11 +9,13 @@
 
 #[path = "common/daemon.rs"]
 mod daemon;
+#[path = "common/shell.rs"]
+mod shell;
 
-use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use daemon::Daemon;
+use shell::shell;
 use virt_patch::patches::SHIPPED;
 
 fn main() -> ExitCode {
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
         a_share_is_added_to_a_domain_that_has_one,
         graphics_that_listen_stop_doing_so,
         a_processor_model_makes_way_for_the_hosts,
+        patches_keep_off_what_libvirt_would_refuse,
         the_pipelines_of_the_readme_work,
     ])
 }
@@ -181,6 +184,38 @@ fn a_processor_model_makes_way_for_the_hosts(libvirt: &Daemon) {
     assert!(stored.contains("name='vmx'"), "{stored}");
 }
 
+/// Of each of these libvirt refuses what the patch would add.
+fn patches_keep_off_what_libvirt_would_refuse(libvirt: &Daemon) {
+    let machine = |name: &str, domain: &str, devices: &str| {
+        format!(
+            "<domain type='qemu'><name>{name}</name><memory unit='MiB'>64</memory><os><type arch='x86_64' machine='q35'>hvm</type></os>{domain}<devices>{devices}</devices></domain>"
+        )
+    };
+    let cells = "<cpu><numa><cell id='0' cpus='0' memory='64' unit='MiB' memAccess='private'/></numa></cpu>";
+    for (patch, domain, devices) in [
+        (
+            "usb-tablet",
+            "",
+            "<controller type='usb' index='0' model='none'/>",
+        ),
+        ("spice-agent", "", "<graphics type='vnc' autoport='yes'/>"),
+        ("spice-agent", "", ""),
+        ("virtiofs", cells, ""),
+        ("shared-memory", cells, ""),
+    ] {
+        let name = format!("off-{patch}");
+        let text = machine(&name, domain, devices);
+        assert_eq!(render(&[patch], &text), text, "{patch}");
+    }
+    // Here a part of the patch has a place.
+    let passthrough = "<features><hyperv mode='passthrough'/></features>";
+    let text = machine("off-hyperv", passthrough, "");
+    let stored = defined(libvirt, "off-hyperv", &["hyperv"], &text);
+    assert!(stored.contains("<hyperv mode='passthrough'>"), "{stored}");
+    assert!(!stored.contains("<relaxed"), "{stored}");
+    assert!(stored.contains("name='hypervclock'"), "{stored}");
+}
+
 /// The lines of README.md that are pipelines, as they stand there, and their variations.
 fn the_pipelines_of_the_readme_work(libvirt: &Daemon) {
     let place = tempfile::tempdir().unwrap();
@@ -260,26 +295,4 @@ fn pipelines() -> Vec<String> {
         .map(|line| line.split(" #").next().unwrap_or(line).trim().to_owned())
         .filter(|line| line.contains(" | "))
         .collect()
-}
-
-/// Runs a line in a shell that finds virt-patch: exit status, output, errors.
-fn shell(place: &Path, line: &str) -> (i32, String, String) {
-    let program = Path::new(env!("CARGO_BIN_EXE_virt-patch"));
-    let path = format!(
-        "{}:{}",
-        program.parent().unwrap().display(),
-        std::env::var("PATH").unwrap()
-    );
-    let mut command = Command::new("bash");
-    command
-        .args(["-o", "pipefail", "-c", line])
-        .current_dir(place)
-        .env("PATH", path)
-        .env("XDG_CONFIG_HOME", place.join("config"));
-    let output = daemon::output_of(&mut command);
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
 }

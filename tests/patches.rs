@@ -295,7 +295,7 @@ fn a_condition_that_does_not_hold_or_cannot_be_judged_is_a_verdict() {
         (
             "old.xml",
             0,
-            "old.xml  not-applicable  it is for libvirt < 8\n",
+            "old.xml  not-applicable  it is for libvirt < 8, and libvirt is '9.0.0'\n",
         ),
         ("new.xml", 1, "new.xml  changed  as the patch says\n"),
         (

@@ -6,10 +6,13 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "common/shell.rs"]
+mod shell;
+
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
+use shell::shell;
 use tempfile::TempDir;
 
 /// A directory with a machine and the facts of a host.
@@ -20,28 +23,6 @@ fn place() -> TempDir {
     let (_, template, _) = shell(place.path(), "virt-patch template");
     fs::write(place.path().join("vm.xml"), template).unwrap();
     place
-}
-
-/// Runs a line in a shell that finds virt-patch: exit status, output, errors.
-fn shell(place: &Path, line: &str) -> (i32, String, String) {
-    let program = Path::new(env!("CARGO_BIN_EXE_virt-patch"));
-    let path = format!(
-        "{}:{}",
-        program.parent().unwrap().display(),
-        std::env::var("PATH").unwrap()
-    );
-    let output = Command::new("bash")
-        .args(["-o", "pipefail", "-c", line])
-        .current_dir(place)
-        .env("PATH", path)
-        .env("XDG_CONFIG_HOME", place.join("config"))
-        .output()
-        .unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
 }
 
 #[track_caller]

@@ -95,6 +95,19 @@ impl Token {
     }
 }
 
+/// The facts a condition asks for, each once, in their order.
+pub fn names(condition: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for (_, token) in tokens(condition).unwrap_or_default() {
+        if let Token::Name(name) = token
+            && !names.contains(&name)
+        {
+            names.push(name);
+        }
+    }
+    names
+}
+
 /// The longer ones first: `<=` is not `<` and something.
 const OPERATORS: [&str; 7] = ["==", "!=", "<=", ">=", "<", ">", "~"];
 

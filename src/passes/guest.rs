@@ -165,16 +165,38 @@ pub fn default_cpu_mode(document: &Document<'_>) -> &'static str {
     }
 }
 
-/// What makes the guest's memory shared: the backing, or NUMA cells that all are.
+/// What makes all of the guest's memory shared: the backing, where no NUMA cell says otherwise, or
+/// cells that all say so.
 pub fn sharing<'a>(document: &'a Document<'_>) -> Option<Node<'a, 'a>> {
-    let shared = |node: &Node<'_, '_>, name| node.attribute(name) == Some("shared");
-    let backing = document.find(&["memoryBacking", "access"]);
-    if let Some(access) = backing.filter(|access| shared(access, "mode")) {
-        return Some(access);
+    let backing = document
+        .find(&["memoryBacking", "access"])
+        .filter(|access| access.attribute("mode") == Some("shared"));
+    let mut cells = cells(document);
+    let is_shared = |cell: Node<'_, '_>| match cell.attribute("memAccess") {
+        Some(access) => access == "shared",
+        None => backing.is_some(),
+    };
+    match cells.next() {
+        None => backing,
+        Some(first) => (is_shared(first) && cells.all(is_shared)).then(|| backing.unwrap_or(first)),
     }
-    let numa = document.find(&["cpu", "numa"])?;
-    let all = children(numa, "cell").all(|cell| shared(&cell, "memAccess"));
-    children(numa, "cell").next().filter(|_| all)
+}
+
+/// A NUMA cell that keeps its memory to itself, whatever the backing says.
+pub fn private_cell<'a>(document: &'a Document<'_>) -> Option<Node<'a, 'a>> {
+    cells(document).find(|cell| cell.attribute("memAccess") == Some("private"))
+}
+
+fn cells<'a>(document: &'a Document<'_>) -> impl Iterator<Item = Node<'a, 'a>> {
+    let numa = document.find(&["cpu", "numa"]);
+    numa.into_iter().flat_map(|numa| children(numa, "cell"))
+}
+
+/// The guest has no USB, and libvirt refuses every USB device.
+pub fn lacks_usb(document: &Document<'_>) -> bool {
+    document
+        .devices("controller")
+        .any(|it| it.attribute("type") == Some("usb") && it.attribute("model") == Some("none"))
 }
 
 /// The file systems of the host that QEMU shares by virtiofs.

@@ -23,8 +23,9 @@ use roxmltree::Node;
 
 use super::settings::{Setting, one_of};
 use super::{Context, Ensure, Needs, Outcome, Pass, guest};
-use crate::document::{Document, children};
+use crate::document::Document;
 use crate::merge::Patch;
+use crate::merge::condition::Fact;
 
 /// The pass.
 pub const PASS: Pass = Pass {
@@ -80,6 +81,11 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
 fn shared_memory(document: &Document<'_>) -> Patch {
     let text = include_str!("../../patches/shared-memory.xml");
     let mut patch = Patch::new("memory-backing", text);
+    // What the patch asks for: `conflict` has seen to it.
+    let private = Fact::Is("no".to_owned());
+    patch
+        .facts
+        .insert("guest.memory.private".to_owned(), private);
     let source = document.find(&["memoryBacking", "source"]);
     // Anonymous memory has no file descriptor that another process could be given.
     if let Some(source) = source.filter(|source| source.attribute("type") == Some("anonymous")) {
@@ -102,7 +108,7 @@ fn conflict(document: &Document<'_>, shared: bool) -> Option<String> {
                 line(node)
             ));
         }
-        let private = cells(document, "private").next()?;
+        let private = guest::private_cell(document)?;
         return Some(format!(
             "the NUMA cell in line {} keeps its memory private (memAccess='private'): change it first",
             line(private)
@@ -119,12 +125,4 @@ fn conflict(document: &Document<'_>, shared: bool) -> Option<String> {
         "the guest's memory is shared (line {}), and the host merges no shared pages anyway; --skip memory-backing, or --set memory-backing.shared=yes for shared memory",
         line(has)
     ))
-}
-
-fn cells<'a>(document: &'a Document<'_>, access: &'a str) -> impl Iterator<Item = Node<'a, 'a>> {
-    document
-        .find(&["cpu", "numa"])
-        .into_iter()
-        .flat_map(|numa| children(numa, "cell"))
-        .filter(move |cell| cell.attribute("memAccess") == Some(access))
 }

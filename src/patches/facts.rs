@@ -146,6 +146,26 @@ pub const NAMES: &[Name] = &[
         about: "whether the guest's memory is shared with other processes: yes or no",
         value: |document, _| Some(yes_or_no(guest::sharing(document).is_some())),
     },
+    Name {
+        name: "guest.memory.private",
+        about: "whether a NUMA cell of the guest keeps its memory to itself: yes or no",
+        value: |document, _| Some(yes_or_no(guest::private_cell(document).is_some())),
+    },
+    Name {
+        name: "guest.usb",
+        about: "whether the guest has USB: yes, or no where it is switched off",
+        value: |document, _| Some(yes_or_no(!guest::lacks_usb(document))),
+    },
+    Name {
+        name: "guest.graphics",
+        about: "the types of the guest's graphics, with a space between any two; none without any",
+        value: |document, _| Some(graphics(document)),
+    },
+    Name {
+        name: "guest.hyperv",
+        about: "who chooses the guest's Hyper-V enlightenments: custom, passthrough, or none",
+        value: |document, _| Some(hyperv(document).to_owned()),
+    },
 ];
 
 /// The facts for patches of one definition.
@@ -202,6 +222,23 @@ fn firmware(document: &Document<'_>) -> &'static str {
     let efi = document.attribute(&["os"], "firmware") == Some("efi")
         || document.attribute(&["os", "loader"], "type") == Some("pflash");
     if efi { "efi" } else { "bios" }
+}
+
+fn graphics(document: &Document<'_>) -> String {
+    let types = document.devices("graphics");
+    let types: Vec<&str> = types.filter_map(|one| one.attribute("type")).collect();
+    match types.as_slice() {
+        [] => "none".to_owned(),
+        types => types.join(" "),
+    }
+}
+
+/// libvirt's default for the mode is custom.
+fn hyperv<'a>(document: &'a Document<'_>) -> &'a str {
+    match document.find(&["features", "hyperv"]) {
+        Some(hyperv) => hyperv.attribute("mode").unwrap_or("custom"),
+        None => "none",
+    }
 }
 
 fn number(value: Option<impl ToString>) -> Option<String> {
@@ -277,6 +314,10 @@ mod tests {
             ("guest.vcpus", "4"),
             ("guest.cpu.mode", "custom"),
             ("guest.memory.shared", "no"),
+            ("guest.memory.private", "no"),
+            ("guest.usb", "yes"),
+            ("guest.graphics", "none"),
+            ("guest.hyperv", "none"),
         ] {
             assert_eq!(known[name], Fact::Is(value.to_owned()), "{name}");
         }
