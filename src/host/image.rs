@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -67,7 +68,8 @@ impl fmt::Display for Found {
 /// Looks, at each path once: firmware builds share their VARS templates.
 pub(crate) struct Images<'t> {
     tree: &'t Tree,
-    seen: RefCell<BTreeMap<PathBuf, Found>>,
+    /// By path as it was written: paths compare part by part, which takes long.
+    seen: RefCell<BTreeMap<OsString, Found>>,
 }
 
 impl<'t> Images<'t> {
@@ -80,12 +82,12 @@ impl<'t> Images<'t> {
 
     /// As [`look`]; what was found there the first time.
     pub(crate) fn look(&self, path: &Path) -> Found {
-        if let Some(found) = self.seen.borrow().get(path) {
+        if let Some(found) = self.seen.borrow().get(path.as_os_str()) {
             return found.clone();
         }
         let found = look(self.tree, path);
         let mut seen = self.seen.borrow_mut();
-        seen.insert(path.to_owned(), found.clone());
+        seen.insert(path.as_os_str().to_owned(), found.clone());
         found
     }
 

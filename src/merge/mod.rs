@@ -288,7 +288,8 @@ impl<'m> Merger<'m> {
         }
         match claim {
             Match::None if wanted.op == Op::Update => {
-                self.absent.push(keys::described(children.parent(), wanted));
+                let parent = children.parent().tag_name().name();
+                self.absent.push(keys::described(parent, wanted));
             }
             Match::None => return self.there_or_new(children, wanted, None, siblings, new),
             Match::Ambiguous(first, second) => return Err(self.ambiguous(wanted, first, second)),
@@ -333,7 +334,7 @@ impl<'m> Merger<'m> {
     /// Leaves `there` as it is, or writes a new element. One in which things are only taken away
     /// takes nothing away from what is not there, and is not written for it.
     fn there_or_new<'w>(
-        &self,
+        &mut self,
         children: &Children<'m, 'm>,
         wanted: &'w Element,
         there: Option<Node<'m, 'm>>,
@@ -347,10 +348,21 @@ impl<'m> Merger<'m> {
         if let Some(missing) = wanted.first_to_exist() {
             return Err(self.nothing_to_remove(missing, children.parent()));
         }
+        self.note_updates(wanted);
         if !wanted.only_removes(children.parent().tag_name().name()) {
             new.push(siblings.new_element(wanted));
         }
         Ok(())
+    }
+
+    /// Of what is inside a new element nothing is there to update.
+    fn note_updates(&mut self, wanted: &Element) {
+        for child in &wanted.children {
+            match child.op {
+                Op::Update => self.absent.push(keys::described(&wanted.name, child)),
+                _ => self.note_updates(child),
+            }
+        }
     }
 
     /// Makes the whole definition exactly this. The root's namespace declarations stay.

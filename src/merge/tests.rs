@@ -220,6 +220,34 @@ fn elements_are_found_by_their_identity() {
 }
 
 #[test]
+fn what_is_not_there_to_be_updated_is_told() {
+    let before = "<domain><cpu><feature name='a'/></cpu></domain>";
+    for (patch, absent) in [
+        ("<vcpu patch:op='update'>4</vcpu>", &["<vcpu>"][..]),
+        (
+            "<cpu><feature name='a' patch:op='update' policy='require'/></cpu>",
+            &[],
+        ),
+        // Inside what is new as well, and inside what is not even made.
+        (
+            "<features><acpi/><hyperv><vapic state='on'/><ipi patch:op='update' state='on'/></hyperv></features>",
+            &["<ipi>"],
+        ),
+        (
+            "<devices><disk patch:op='update'><target dev='vda'/></disk></devices>",
+            &["<disk> with <target dev='vda'>"],
+        ),
+    ] {
+        let text = format!("<domain xmlns:patch='urn:virt-patch:1'>{patch}</domain>");
+        let document = Document::parse_domain(before).unwrap();
+        let patch = Patch::new("p", &text);
+        let wanted = patch.resolve_for(&document).unwrap();
+        let merged = merged_wanted(&document, &patch, &wanted).unwrap();
+        assert_eq!(merged.absent, absent, "{text}");
+    }
+}
+
+#[test]
 fn directives() {
     let d = |body: &str| format!("<domain xmlns:patch='urn:virt-patch:1'>{body}</domain>");
     let before = "<domain>\n  <cpu mode='custom'>\n    <model>x</model>\n    <feature name='a'/>\n    <feature name='b'/>\n  </cpu>\n</domain>";

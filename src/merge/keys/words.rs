@@ -46,8 +46,8 @@ pub fn how_to_choose(wanted: &Element, first: Node<'_, '_>, second: Node<'_, '_>
 }
 
 /// The element with what tells it apart: `<disk> with <target dev='vda'>`.
-pub fn described(parent: Node<'_, '_>, wanted: &Element) -> String {
-    let identity = identity(parent.tag_name().name(), &wanted.name);
+pub fn described(parent: &str, wanted: &Element) -> String {
+    let identity = identity(parent, &wanted.name);
     let keys = identity.map_or(&[] as &[Key], |identity| identity.keys);
     let said: Vec<String> = keys
         .iter()
