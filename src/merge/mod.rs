@@ -7,6 +7,7 @@
 
 mod claims;
 pub mod condition;
+mod contents;
 mod error;
 mod insert;
 pub mod keys;
@@ -20,7 +21,6 @@ mod source;
 mod write;
 
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
 
 use roxmltree::Node;
 
@@ -31,9 +31,7 @@ pub use patch::{
 pub use resolve::Declared;
 pub(crate) use source::is_dots;
 
-use crate::document::{
-    self, AttributeParts, Document, Edit, Parts, escape_attribute, escape_text, qemu::NAMESPACE,
-};
+use crate::document::{self, Document, Edit, Parts, qemu::NAMESPACE};
 use claims::{Claims, goes, stays};
 use insert::{New, Siblings, element_matches};
 use keys::{Children, Match};
@@ -403,152 +401,6 @@ impl<'m> Merger<'m> {
         Ok(())
     }
 
-    fn attributes(&mut self, target: Node<'m, 'm>, wanted: &Element) -> Result<(), MergeError> {
-        let differs = |attribute: &Attribute| match (attribute.find(target), &attribute.value) {
-            (None, None) => false,
-            (Some(have), Some(want)) => !keys::same(have, want),
-            _ => true,
-        };
-        if !wanted.attributes.iter().any(differs) {
-            return Ok(());
-        }
-        let parts = Parts::of(self.text, target);
-        let mut added = String::new();
-        for attribute in wanted
-            .attributes
-            .iter()
-            .filter(|attribute| differs(attribute))
-        {
-            let name = self.attribute_name(target, wanted, attribute)?;
-            match (parts.attribute(self.text, &name), &attribute.value) {
-                (Some(there), Some(value)) => {
-                    let quote = self.quote_of(there);
-                    self.edits.push(Edit::replace(
-                        there.value.clone(),
-                        escape_attribute(value, quote),
-                    ));
-                }
-                (Some(there), None) => self.edits.push(Edit::delete(there.with_space.clone())),
-                (None, Some(value)) => {
-                    let quote = parts
-                        .attributes
-                        .last()
-                        .map_or(self.document.style().quote, |last| self.quote_of(last));
-                    let value = escape_attribute(value, quote);
-                    added.push_str(&format!(" {name}={quote}{value}{quote}"));
-                }
-                (None, None) => {}
-            }
-        }
-        if !added.is_empty() {
-            self.edits
-                .push(Edit::insert(parts.end_of_attributes(), added));
-        }
-        Ok(())
-    }
-
-    fn attribute_name(
-        &self,
-        target: Node<'_, '_>,
-        wanted: &Element,
-        attribute: &Attribute,
-    ) -> Result<String, MergeError> {
-        let Some(uri) = &attribute.namespace else {
-            return Ok(attribute.name.clone());
-        };
-        if uri == "http://www.w3.org/XML/1998/namespace" {
-            return Ok(format!("xml:{}", attribute.name));
-        }
-        match attribute_prefix(target, uri) {
-            Some(prefix) => Ok(format!("{prefix}:{}", attribute.name)),
-            _ => Err(self
-                .error(
-                    wanted,
-                    format!(
-                        "the namespace '{uri}' of the attribute '{}' has no prefix there",
-                        attribute.name
-                    ),
-                )
-                .at(self.document.position(target.range().start))),
-        }
-    }
-
-    fn quote_of(&self, attribute: &AttributeParts) -> char {
-        match self.text.as_bytes().get(attribute.value.end) {
-            Some(b'"') => '"',
-            _ => '\'',
-        }
-    }
-
-    /// Sets the text of an element without elements in it. Comments inside stay, and so does the
-    /// white space around the old text.
-    fn set_text(
-        &mut self,
-        target: Node<'m, 'm>,
-        wanted: &Element,
-        text: &str,
-    ) -> Result<(), MergeError> {
-        let have: String = target
-            .children()
-            .filter(|node| node.is_text())
-            .filter_map(|node| node.text())
-            .collect();
-        if have.trim() == text {
-            return Ok(());
-        }
-        if let Some(element) = target.children().find(Node::is_element) {
-            let message = format!(
-                "the patch has text for <{}>, which holds <{}>",
-                wanted.name,
-                element.tag_name().name()
-            );
-            return Err(self
-                .error(wanted, message)
-                .at(self.document.position(target.range().start)));
-        }
-        let parts = Parts::of(self.text, target);
-        let new = escape_text(text);
-        let Some(content) = parts.content.clone() else {
-            let name = self.text.get(parts.name.clone()).unwrap_or_default();
-            self.edits.push(Edit::replace(
-                parts.end_of_attributes()..parts.start_tag.end,
-                format!(">{new}</{name}>"),
-            ));
-            return Ok(());
-        };
-        let mut pieces = self.text_pieces(target, content.clone());
-        match pieces.next() {
-            Some(first) => self.edits.push(Edit::replace(first, new)),
-            None => self.edits.push(Edit::replace(content, new)),
-        }
-        self.edits.extend(pieces.map(Edit::delete));
-        Ok(())
-    }
-
-    /// The trimmed non-blank stretches of `content` between comments and instructions.
-    fn text_pieces(
-        &self,
-        target: Node<'m, 'm>,
-        content: Range<usize>,
-    ) -> std::vec::IntoIter<Range<usize>> {
-        let mut pieces = Vec::new();
-        let mut start = content.start;
-        let others = target
-            .children()
-            .filter(|node| node.is_comment() || node.is_pi())
-            .map(|node| node.range());
-        for gap in others.chain(std::iter::once(content.end..content.end)) {
-            let piece = self.text.get(start..gap.start).unwrap_or_default();
-            let trimmed = piece.trim();
-            if !trimmed.is_empty() {
-                let from = start + (piece.len() - piece.trim_start().len());
-                pieces.push(from..from + trimmed.len());
-            }
-            start = gap.end;
-        }
-        pieces.into_iter()
-    }
-
     fn remove(
         &mut self,
         children: &Children<'m, 'm>,
@@ -648,13 +500,6 @@ impl<'m> Merger<'m> {
     fn error(&self, wanted: &Element, message: String) -> MergeError {
         MergeError::in_patch(self.patch, wanted.offset, message)
     }
-}
-
-/// A prefix that stands for `uri` at `node`; the default namespace is not one for attributes.
-fn attribute_prefix<'a>(node: Node<'a, '_>, uri: &str) -> Option<&'a str> {
-    node.namespaces()
-        .filter(|namespace| namespace.uri() == uri)
-        .find_map(|namespace| namespace.name())
 }
 
 /// What is inserted beside an element whose line goes takes over that line, with the end it has: the
