@@ -31,7 +31,7 @@ impl Identity {
     /// The identity of an option with its value.
     pub fn of(option: &str, value: &str) -> Identity {
         let option = canonical(option).to_owned();
-        let list = List::parse(value);
+        let list = List::of(&option, value);
         let thing = |name: Option<String>, id: Option<String>| match name {
             Some(name) => Identity::Thing {
                 option: option.clone(),
@@ -260,15 +260,20 @@ pub fn merged(option: &str, have: &str, want: &str) -> Result<String, String> {
             match json(have) {
                 Some(object) => merged_json(option, have, object, want)?,
                 None => {
-                    let mut list = List::parse(have);
-                    let wanted = want_tokens(want);
+                    let there = List::of(option, have);
+                    let mut list = there.clone();
+                    let wanted = want_tokens(option, want);
                     for token in &wanted {
                         match is_repeated(option, token, &wanted) {
                             true => list.add(token),
                             false => list.set(token, key_of(option)),
                         }
                     }
-                    list.to_string()
+                    // A comma at the end stays where nothing changes.
+                    match list == there {
+                        true => have.to_owned(),
+                        false => list.to_string(),
+                    }
                 }
             }
         }
@@ -325,7 +330,7 @@ fn merged_json(
 ) -> Result<String, String> {
     let wanted: Vec<(String, Value)> = match json(want) {
         Some(wanted) => wanted.into_iter().collect(),
-        None => want_tokens(want)
+        None => want_tokens(option, want)
             .iter()
             .map(|token| {
                 let key = match (token.key.as_str(), option) {
@@ -419,7 +424,7 @@ fn number(value: &str) -> Option<u64> {
 }
 
 /// The tokens of a patch's value, from either syntax.
-fn want_tokens(want: &str) -> Vec<Token> {
+fn want_tokens(option: &str, want: &str) -> Vec<Token> {
     match json(want) {
         Some(object) => object
             .iter()
@@ -429,7 +434,7 @@ fn want_tokens(want: &str) -> Vec<Token> {
                 Some(Token::pair(key, &value))
             })
             .collect(),
-        None => List::parse(want).tokens,
+        None => List::of(option, want).tokens,
     }
 }
 
@@ -501,7 +506,22 @@ impl Token {
 }
 
 impl List {
-    /// Splits at single commas.
+    /// The value of an option, split as QEMU does: at single commas, and that of `-cpu` at every one,
+    /// for its parser knows no doubled ones and passes over what is empty (measured with QEMU 7.2).
+    pub fn of(option: &str, value: &str) -> List {
+        if canonical(option) != "cpu" {
+            return List::parse(value);
+        }
+        let is_something = |(index, raw): &(usize, &str)| *index == 0 || !raw.is_empty();
+        let raws = value.split(',').enumerate().filter(is_something);
+        List {
+            tokens: raws
+                .map(|(index, raw)| Token::parse(raw, index == 0))
+                .collect(),
+        }
+    }
+
+    /// Splits at single commas. One at the end says nothing.
     pub fn parse(value: &str) -> List {
         let mut raws = Vec::new();
         let mut current = String::new();
@@ -515,7 +535,9 @@ impl List {
                 raws.push(std::mem::take(&mut current));
             }
         }
-        raws.push(current);
+        if raws.is_empty() || !current.is_empty() {
+            raws.push(current);
+        }
         List {
             tokens: raws
                 .iter()

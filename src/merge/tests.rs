@@ -640,6 +640,38 @@ fn qemu_arguments_are_merged_as_option_groups() {
             &["-cpu", "host,hv_vendor_id=b,+sse4.1,+sse4_2"],
             &["-cpu", "host,hv_vendor_id=b,+sse4_1,+sse4_2"],
         ),
+        // A comma at the end says nothing, nor does an empty piece of -cpu.
+        (
+            &["-device", "isa-applesmc,osk=x,"],
+            &["-device", "isa-applesmc,osk=x"],
+            &["-device", "isa-applesmc,osk=x,"],
+        ),
+        (
+            &["-device", "isa-applesmc,osk=x,"],
+            &["-device", "isa-applesmc,osk=y,"],
+            &["-device", "isa-applesmc,osk=y"],
+        ),
+        (&["-cpu", "a,"], &["-cpu", "b,+c"], &["-cpu", "b,+c"]),
+        (
+            &["-cpu", "a,,vendor=x"],
+            &["-cpu", "a,vendor=x,+c"],
+            &["-cpu", "a,vendor=x,+c"],
+        ),
+        (
+            &["-machine", "q35,"],
+            &["-machine", "smm=off"],
+            &["-machine", "q35,smm=off"],
+        ),
+        (
+            &["-drive", "id=a,if=none,"],
+            &["-drive", "id=a,file=/x"],
+            &["-drive", "id=a,if=none,file=/x"],
+        ),
+        (
+            &["-netdev", "user,id=n,"],
+            &["-netdev", "user,id=n,restrict=on"],
+            &["-netdev", "user,id=n,restrict=on"],
+        ),
         // Keys that stand several times, each for one more thing.
         (
             &["-smbios", "type=11,value=a"],

@@ -129,7 +129,7 @@ fn as_argument(
     let reason = match guest::cpu_argument(document) {
         None => format!("macOS needs an Intel CPU; the Mac has a {model}"),
         Some(have) => {
-            let was = options::List::parse(have);
+            let was = options::List::of("cpu", have);
             match was.first() {
                 Some(was) if was != model => format!("was {was}; the Mac has a {model}"),
                 _ => "the CPU argument is not complete".to_owned(),

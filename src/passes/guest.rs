@@ -91,7 +91,11 @@ pub fn emulator<'f>(document: &Document<'_>, facts: &'f Facts) -> Option<&'f Emu
 
 /// The version of that emulator, or what the machine type says about it.
 pub fn qemu_version(document: &Document<'_>, facts: &Facts) -> QemuVersion {
-    if let Some(version) = emulator(document, facts).and_then(|emulator| emulator.version) {
+    let named = document.text_at(&["devices", "emulator"]);
+    // Of one of that name only: another on this host says nothing of it.
+    let it = emulator(document, facts)
+        .filter(|emulator| named.is_none_or(|named| named == emulator.path));
+    if let Some(version) = it.and_then(|emulator| emulator.version) {
         return QemuVersion::Exactly(version);
     }
     let versioned = machine_name(document)
