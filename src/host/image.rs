@@ -121,11 +121,21 @@ pub(crate) fn look(tree: &Tree, path: &Path) -> Found {
         Ok(kind) if !kind.is_file() => Found::Special,
         Ok(_) => Found::Image(FileFact {
             exists: true,
+            size: tree
+                .metadata(path)
+                .ok()
+                .and_then(|file| raw_vars(file.len())),
             ..FileFact::default()
         }),
         Err(error) if is_absent(&error) => Found::Missing(tree.link_target(path)),
         Err(error) => Found::Unknown(error.kind()),
     }
+}
+
+/// The length of a file that cannot be read, where it is that of a raw variable store of firmware:
+/// a qcow2 file has another.
+fn raw_vars(length: u64) -> Option<u64> {
+    [131_072, 540_672].contains(&length).then_some(length)
 }
 
 fn is_absent(error: &io::Error) -> bool {

@@ -10,9 +10,10 @@
 //! **Applies when** the guest is x86_64.
 //! **Chooses** by the host's QEMU firmware descriptors, then the known places of the distributions;
 //! a build of the old one's size first, so that the domain keeps its variables.
-//! **Leaves alone** a `firmware='efi'` that rules Secure Boot out (`firmware.style=explicit` makes a
-//! pair of it), a loader that exists and is fit, what libvirt 9.2 and later store back for such a
-//! pair, and the domain's own nvram file path unless size or format of the image change.
+//! **Leaves alone** a `firmware='efi'` that rules Secure Boot out and for which libvirt finds a build
+//! (`firmware.style=explicit` makes a pair of it), a loader that exists and is fit, what libvirt 9.2 and
+//! later store back for such a pair, and the domain's own nvram file path unless size or format of the
+//! image change.
 //! **Left to libvirt** (`firmware='efi'`, Secure Boot and enrolled keys off) on a remote host whose
 //! loaders are none that are known.
 //! **Blocked** when the host has no such build; every place that was looked at is listed.
@@ -155,7 +156,7 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
                 Ok(None) => Ensure::new(patch, "", satisfied).into(),
                 Ok(Some(nvram)) => {
                     let patch = with_nvram(patch, &os, &nvram.path);
-                    Ensure::new(patch, nvram.reason, satisfied).into()
+                    Ensure::new(patch, nvram.reason(), satisfied).into()
                 }
             };
         }
@@ -169,8 +170,14 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         Ok(nvram) => nvram,
         Err(reason) => return Outcome::blocked(reason),
     };
+    if let (None, Some(nvram)) = (&choice.vars, &nvram) {
+        let (why, code) = (&nvram.why, &choice.code);
+        return Outcome::blocked(format!(
+            "{why}, and no template is known for the loader '{code}'; name one with --nvram-template"
+        ));
+    }
     let mut reasons = vec![choice.reason.clone()];
-    reasons.extend(nvram.as_ref().map(|nvram| nvram.reason.clone()));
+    reasons.extend(nvram.as_ref().map(nvram::NewNvram::reason));
     reasons.retain(|reason| !reason.is_empty());
 
     let stored_by_libvirt = choice.reason.is_empty() && os.firmware == Some("efi");
@@ -186,11 +193,16 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     };
     let known = builds.exists(&choice.code).is_some();
     let satisfied = match known {
+        true if choice.vars.is_none() => {
+            format!("{} and the nvram file exist and are fit", choice.code)
+        }
         true => format!("{} and its template exist and are fit", choice.code),
         false => format!("{} and its template stay", choice.code),
     };
     let reason = match reasons.as_slice() {
-        [] => os.form_problem(document, choice.code_format).to_owned(),
+        [] => os
+            .form_problem(document, choice.code_format, choice.vars_format)
+            .to_owned(),
         reasons => reasons.join("; "),
     };
     let mut notes = Vec::new();
@@ -203,6 +215,16 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     if context.settings.get("firmware.loader").is_some() && builds.is_secure(&choice.code) {
         notes.push(format!("{} implements Secure Boot", choice.code));
     }
+    let asked = ["firmware.loader", "firmware.nvram-template"]
+        .iter()
+        .any(|key| context.settings.get(key).is_some());
+    if let Some(vars) = choice
+        .vars
+        .as_deref()
+        .filter(|vars| asked && builds.has_keys(vars))
+    {
+        notes.push(format!("{vars} has Secure Boot keys enrolled"));
+    }
     if os.means_bios() && !context.template {
         notes.push("a system that was installed with BIOS does not boot with UEFI".to_owned());
     }
@@ -211,6 +233,9 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
             "whether '{}' exists on the host is not known",
             choice.code
         ));
+    }
+    if nvram.is_none() && os.loader != Some(&choice.code) {
+        notes.extend(nvram::guessed(&os, &builds));
     }
     let left_behind = nvram::left_behind(document, &os, &builds);
     Ensure::new(patch, reason, satisfied)
@@ -251,7 +276,7 @@ fn explicit(os: &Os<'_>, builds: &Builds<'_>, choice: &Choice) -> Patch {
     };
     Patch::new("firmware", include_str!("../../patches/firmware.xml"))
         .with("code", choice.code.clone())
-        .with("vars", choice.vars.clone())
+        .with_option("vars", choice.vars.clone())
         .with_option(
             "loader-format",
             format(os.loader_format, choice.code_format),

@@ -3,13 +3,17 @@
 use globset::Glob;
 
 use super::super::Context;
+use super::os::Os;
 use crate::document::Document;
-use crate::host::known_places::{self, SizeClass};
+use crate::host::known_places::{self, KnownBuild, SizeClass};
 use crate::host::{FileFact, Firmware, ImageFormat, Version};
 use crate::passes::guest;
 
 /// The first libvirt with `format` on `<loader>` and `<nvram>`.
 const KNOWS_QCOW2: Version = Version::new(9, 2, 0);
+
+/// What the source of a build without a descriptor begins with.
+const KNOWN_PLACE: &str = "known place: ";
 
 /// What the pass knows of builds, from facts and the table of known places.
 pub(super) struct Builds<'a> {
@@ -127,6 +131,29 @@ impl<'a> Builds<'a> {
             .or_else(|| self.last_resort())
     }
 
+    /// Whether libvirt finds a fit build for `firmware='efi'`, with what stands beside it: it goes by
+    /// the host's descriptors, and takes every attribute for a demand. `None` when that cannot be told.
+    pub(super) fn libvirt_finds(&self, os: &Os<'_>) -> Option<bool> {
+        let is = |said: Option<&str>, its: &str| said.is_none_or(|said| said == its);
+        let is_format =
+            |said: Option<&str>, its: ImageFormat| said.is_none_or(|said| said == its.to_string());
+        let fits = |build: &&Firmware| {
+            !build.source.starts_with(KNOWN_PLACE)
+                && self.unfit(build).is_none()
+                && is(os.loader, &build.code)
+                && is(os.template, &build.vars)
+                && is_format(os.loader_format, build.code_format)
+                && is_format(os.template_format, build.vars_format)
+                && is_format(os.nvram_format, build.vars_format)
+        };
+        let facts = self.context.facts;
+        if facts.firmware.as_deref()?.iter().any(|build| fits(&build)) {
+            return Some(true);
+        }
+        // A remote host's list has the loaders only that are known here.
+        (facts.firmware_autoselection != Some(true)).then_some(false)
+    }
+
     /// Alpine ships one build only. It implements Secure Boot, but without enrolled keys and
     /// without SMM the guest starts in setup mode, where nothing is refused.
     fn last_resort(&self) -> Option<&'a Firmware> {
@@ -134,7 +161,10 @@ impl<'a> Builds<'a> {
             build.secure_boot
                 && !build.enrolled_keys
                 && !build.smm
-                && build.source.starts_with("known place: Alpine")
+                && build
+                    .source
+                    .strip_prefix(KNOWN_PLACE)
+                    .is_some_and(|of| of.starts_with("Alpine"))
         })
     }
 
@@ -256,7 +286,13 @@ impl<'a> Builds<'a> {
             // CODE is the larger part: 1.9 of 2 MiB, 3.5 of 4.
             Some(size) if size > SizeClass::TwoMib.bytes() => Some(SizeClass::FourMib),
             Some(_) => Some(SizeClass::TwoMib),
-            None => known_size(code).or_else(|| size_by_name(code)),
+            None => {
+                let mut sizes = self.known_sizes(|build| build.code == code).into_iter();
+                let first = sizes.next().flatten();
+                first
+                    .filter(|first| sizes.all(|size| size == Some(*first)))
+                    .or_else(|| size_by_name(code))
+            }
         }
     }
 
@@ -269,13 +305,46 @@ impl<'a> Builds<'a> {
                 builds
                     .find_map(|build| self.size_of_code(&build.code))
                     .or_else(|| {
-                        known_places::KNOWN_BUILDS
-                            .iter()
-                            .find(|build| build.vars == vars)
-                            .and_then(|build| build.size)
+                        self.known_sizes(|build| build.vars == vars)
+                            .first()
+                            .copied()?
                     })
                     .or_else(|| size_by_name(vars))
             }
+        }
+    }
+
+    /// Whose builds of that template are of another size than the one it is taken for.
+    pub(super) fn size_is_a_guess(&self, vars: &str) -> Option<&'static str> {
+        if self.vars_bytes(vars).is_some() {
+            return None;
+        }
+        let rows = self.known(|build| build.vars == vars);
+        let first = rows.first()?.size;
+        let other = rows.iter().find(|build| build.size != first)?;
+        Some(other.distribution)
+    }
+
+    /// The sizes of the known builds; where distributions share a path, the likelier first.
+    fn known_sizes(&self, is_it: impl Fn(&KnownBuild) -> bool) -> Vec<Option<SizeClass>> {
+        let rows = self.known(is_it);
+        rows.iter().map(|build| build.size).collect()
+    }
+
+    /// The rows of the table. RHEL's builds have Fedora's names and another size, and RHEL's QEMU has
+    /// machine types of its own.
+    fn known(&self, is_it: impl Fn(&KnownBuild) -> bool) -> Vec<&'static KnownBuild> {
+        let rhel = self.machine.contains("rhel");
+        let rows = || {
+            known_places::KNOWN_BUILDS
+                .iter()
+                .filter(|build| is_it(build))
+        };
+        let its = rows().filter(|build| build.distribution.contains("RHEL") == rhel);
+        let its: Vec<&KnownBuild> = its.collect();
+        match its.is_empty() {
+            true => rows().collect(),
+            false => its,
         }
     }
 
@@ -339,13 +408,6 @@ pub(super) fn sibling(code: &str) -> Option<String> {
     Some(format!("{directory}/{vars}"))
 }
 
-/// The size by the table, where all distributions with this path agree on it.
-fn known_size(code: &str) -> Option<SizeClass> {
-    let mut sizes = known_places::all_by_code_path(code).map(|build| build.size);
-    let first = sizes.next()??;
-    sizes.all(|size| size == Some(first)).then_some(first)
-}
-
 fn size_by_name(path: &str) -> Option<SizeClass> {
     let name = path.rsplit('/').next().unwrap_or(path).to_lowercase();
     name.contains("4m").then_some(SizeClass::FourMib)
@@ -353,9 +415,18 @@ fn size_by_name(path: &str) -> Option<SizeClass> {
 
 fn has_secure_name(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path).to_lowercase();
-    ["secboot", "secure", ".ms.", "-ms-", "snakeoil"]
-        .iter()
-        .any(|word| name.contains(word))
+    // openSUSE's flavours have SMM, or keys of its own or Microsoft's.
+    let words = [
+        "secboot",
+        "secure",
+        ".ms.",
+        "-ms-",
+        "snakeoil",
+        "-smm-",
+        "-suse-",
+        "-opensuse-",
+    ];
+    words.iter().any(|word| name.contains(word))
 }
 
 /// Whether a descriptor's pattern is for a machine type. `pc-q35-*`, as nearly all are, needs no

@@ -17,7 +17,8 @@ const KNOWS_FEATURES: Version = Version::new(7, 2, 0);
 pub(super) struct Choice {
     pub(super) code: String,
     pub(super) code_format: ImageFormat,
-    pub(super) vars: String,
+    /// `None` for a loader without one, whose domain has its nvram file already.
+    pub(super) vars: Option<String>,
     pub(super) vars_format: ImageFormat,
     pub(super) size: Option<SizeClass>,
     /// Why; empty when the present pair stays.
@@ -70,10 +71,8 @@ pub(super) fn choose(
         let unfit = why_not_libvirts(os, builds);
         let fit = os.firmware == Some("efi") && unfit.is_none();
         if fit && !explicit {
-            return match builds.best(None) {
-                None if context.facts.firmware.is_some() && !libvirt_finds_one(context) => {
-                    Err(none_found(builds))
-                }
+            return match builds.libvirt_finds(os) {
+                Some(false) => best(builds, context, None, not_found(os)).map(Some),
                 _ => Ok(None),
             };
         }
@@ -136,7 +135,8 @@ pub(super) fn choose(
     }
     let mut choice = keep(code, os, builds, context)?;
     if choice.reason.is_empty() && os.firmware == Some("efi") {
-        choice.reason = refuses_mix(builds).unwrap_or_default().to_owned();
+        let wrong = refuses_mix(builds).or_else(|| not_as_stored(os, builds));
+        choice.reason = wrong.unwrap_or_default().to_owned();
     }
     Ok(Some(choice))
 }
@@ -153,7 +153,7 @@ fn keep(
         code: code.to_owned(),
         code_format: builds.format_of(code),
         vars_format: builds.format_of(&vars),
-        vars,
+        vars: Some(vars),
         size,
         reason,
     };
@@ -176,7 +176,15 @@ fn keep(
                 let reason = format!("no nvram template was named; {vars} belongs to the loader");
                 Ok(choice(vars, reason))
             }
-            None => Err(no_template(code, builds)),
+            // A template is for an nvram file that is still to be made.
+            None => match os.nvram.filter(|path| is_there(path, builds)) {
+                Some(path) => Ok(Choice {
+                    vars: None,
+                    vars_format: builds.format_of(path),
+                    ..choice(String::new(), String::new())
+                }),
+                None => Err(no_template(code, builds)),
+            },
         };
     };
     let vars_size = builds.size_of_vars(vars);
@@ -238,7 +246,7 @@ fn asked_for(
         code: code.to_owned(),
         code_format: builds.format_of(code),
         vars_format: builds.format_of(&vars),
-        vars,
+        vars: Some(vars),
         size: builds.size_of_code(code),
         reason: if same {
             String::new()
@@ -246,6 +254,10 @@ fn asked_for(
             format!("{code} was asked for")
         },
     })
+}
+
+fn is_there(path: &str, builds: &Builds<'_>) -> bool {
+    builds.file(path).is_some_and(|file| file.exists)
 }
 
 /// The template exists, as far as is known, and the loader is one of its build by their sizes.
@@ -296,7 +308,7 @@ pub(super) fn best(
     Ok(Choice {
         code: build.code.clone(),
         code_format: build.code_format,
-        vars: build.vars.clone(),
+        vars: Some(build.vars.clone()),
         vars_format: build.vars_format,
         size: builds.size_of(build),
         reason: match why {
@@ -358,6 +370,8 @@ fn why_not_libvirts(os: &Os<'_>, builds: &Builds<'_>) -> Option<&'static str> {
         Some("stateless='yes' leaves macOS no NVRAM for its boot settings")
     } else if os.loader_type == Some("rom") {
         Some("a ROM has no variable store, and firmware='efi' finds none")
+    } else if os.readonly == Some("no") {
+        Some("readonly='no' is for CODE and VARS in one image, and firmware='efi' finds none")
     } else if os.template.is_some_and(|vars| builds.has_keys(vars)) {
         Some("the nvram template has Secure Boot keys enrolled")
     } else if os.secure == Some("no") && !knows_filter {
@@ -370,6 +384,29 @@ fn why_not_libvirts(os: &Os<'_>, builds: &Builds<'_>) -> Option<&'static str> {
         Some("firmware='efi' alone lets libvirt take the Secure Boot build")
     } else {
         None
+    }
+}
+
+/// Why libvirt does not find for `firmware='efi'` the loader that stands beside it.
+fn not_as_stored(os: &Os<'_>, builds: &Builds<'_>) -> Option<&'static str> {
+    if os.loader_type.is_some_and(|kind| kind != "pflash") {
+        Some("a ROM has no variable store, and firmware='efi' finds none")
+    } else if os.readonly == Some("no") {
+        Some("readonly='no' is for CODE and VARS in one image, and firmware='efi' finds none")
+    } else if builds.libvirt_finds(os) == Some(false) {
+        Some(not_found(os))
+    } else {
+        None
+    }
+}
+
+/// libvirt finds no build for `firmware='efi'`.
+fn not_found(os: &Os<'_>) -> &'static str {
+    match os.has_more_than_a_choice() || os.loader.is_some() {
+        true => {
+            "no firmware descriptor of the host has all that stands beside firmware='efi', so libvirt finds no build"
+        }
+        false => "no firmware descriptor of the host is for such a build, so libvirt finds none",
     }
 }
 

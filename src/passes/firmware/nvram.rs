@@ -10,7 +10,8 @@ use crate::host::known_places::SizeClass;
 /// A new path for the nvram file, and why.
 pub(super) struct NewNvram {
     pub(super) path: String,
-    pub(super) reason: String,
+    /// What is wrong with the old one.
+    pub(super) why: String,
 }
 
 /// Where libvirt's system daemon puts the nvram file of a domain of this name that names none: its
@@ -37,6 +38,17 @@ pub(super) fn left_behind(
     let path = paths.into_iter().find(is_there)?;
     Some(format!(
         "'{path}' was left behind by a machine of that name, and the new one starts with what is in it; remove it first, or choose another --name"
+    ))
+}
+
+/// What the size of the domain's nvram file, which is not here, is a guess by.
+pub(super) fn guessed(os: &Os<'_>, builds: &Builds<'_>) -> Option<String> {
+    let (path, vars) = (os.nvram?, os.template?);
+    let is_there = builds.file(path).is_some_and(|file| file.exists);
+    let other = builds.size_is_a_guess(vars).filter(|_| !is_there)?;
+    let size = builds.size_of_vars(vars)?;
+    Some(format!(
+        "the nvram file {path} is not here, and is taken for one of a {size} build; it is of another size if its template {vars} was {other}'s"
     ))
 }
 
@@ -136,18 +148,24 @@ pub(super) fn follow(
 
 /// Why the old nvram file cannot fit the new build, by what is known of both builds.
 fn changes_size(os: &Os<'_>, builds: &Builds<'_>, choice: &Choice) -> Option<String> {
-    let old = os.loader?;
     // The file is a copy of the template, whatever it was paired with.
     let old_size = os
         .template
         .and_then(|vars| builds.size_of_vars(vars))
-        .or_else(|| builds.size_of_code(old));
+        .or_else(|| builds.size_of_code(os.loader?));
     if let Some((old, new)) = old_size.zip(choice.size)
         && old != new
     {
+        let unless = match os.template.and_then(|vars| builds.size_is_a_guess(vars)) {
+            Some(other) => format!(" (unless its template was {other}'s)"),
+            None => String::new(),
+        };
         return Some(format!(
-            "the nvram file was made for a {old} build, this is one of {new}"
+            "the nvram file was made for a {old} build{unless}, this is one of {new}"
         ));
+    }
+    if os.loader.is_none() && os.template.is_none() && os.nvram_format.is_none() {
+        return None;
     }
     let old_format = match os.nvram_format {
         Some("qcow2") => ImageFormat::Qcow2,
@@ -169,9 +187,14 @@ impl NewNvram {
         let taken = |path: &str| builds.file(path).is_some_and(|file| file.exists);
         let new = new_path(path, choice, taken);
         NewNvram {
-            reason: format!("{why}; {new} is made from the template at the next start"),
+            why: why.to_owned(),
             path: new,
         }
+    }
+
+    pub(super) fn reason(&self) -> String {
+        let NewNvram { path, why } = self;
+        format!("{why}; {path} is made from the template at the next start")
     }
 }
 
@@ -246,7 +269,7 @@ mod tests {
         let choice = |size, vars_format| Choice {
             code: String::new(),
             code_format: vars_format,
-            vars: String::new(),
+            vars: None,
             vars_format,
             size,
             reason: String::new(),

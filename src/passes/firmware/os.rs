@@ -15,7 +15,7 @@ pub(super) struct Os<'d> {
     /// Path of the CODE image.
     pub(super) loader: Option<&'d str>,
     /// `<loader readonly=…>`.
-    readonly: Option<&'d str>,
+    pub(super) readonly: Option<&'d str>,
     /// There is a `<firmware>`.
     has_features: bool,
     /// `<loader type=…>`.
@@ -77,7 +77,10 @@ impl<'d> Os<'d> {
         &self,
         document: &Document<'_>,
         code_format: ImageFormat,
+        vars_format: ImageFormat,
     ) -> &'static str {
+        let vars = vars_format.to_string();
+        let other = |format: Option<&str>| format.is_some_and(|format| format != vars);
         if self.has_features && self.firmware.is_none() {
             "libvirt refuses <firmware> features without firmware='efi'"
         } else if self.loader_type != Some("pflash") {
@@ -86,6 +89,8 @@ impl<'d> Os<'d> {
             "without readonly='yes' libvirt makes no nvram file"
         } else if self.loader_format.unwrap_or("raw") != code_format.to_string() {
             "the format of the images is not what the definition says"
+        } else if other(self.template_format) || other(self.nvram_format) {
+            "the format of the template is not what the definition says"
         } else if document.find(&["features", "acpi"]).is_none() {
             "UEFI needs ACPI"
         } else {
@@ -117,6 +122,7 @@ impl<'d> Os<'d> {
             || self.loader_type.is_some()
             || self.loader_format.is_some()
             || self.template.is_some()
+            || self.template_format.is_some()
             || self.nvram_format.is_some()
     }
 
