@@ -325,6 +325,8 @@ fn lost_block(node: Node<'_, '_>, below_root: bool, report: &mut impl FnMut(Node
                 node.parent().map_or("?", |parent| parent.tag_name().name()),
             ),
         ),
+        // bhyve and xen have such blocks of their own.
+        Some(other) if is_of_the_driver(node, other) => {}
         Some(other) if looks_like_arguments(node) => report(
             node,
             format!(
@@ -339,6 +341,13 @@ fn lost_block(node: Node<'_, '_>, below_root: bool, report: &mut impl FnMut(Node
         ),
         _ => {}
     }
+}
+
+/// Whether a namespace is that of the hypervisor driver that runs the domain.
+fn is_of_the_driver(node: Node<'_, '_>, namespace: &str) -> bool {
+    let root = node.document().root_element();
+    root.attribute("type")
+        .is_some_and(|kind| namespace == format!("http://libvirt.org/schemas/domain/{kind}/1.0"))
 }
 
 fn looks_like_arguments(node: Node<'_, '_>) -> bool {
@@ -441,6 +450,17 @@ mod tests {
             (
                 args("<qemu:arg value='-device'/><qemu:arg value=\"{'driver':'usb-tablet'}\"/>"),
                 None,
+            ),
+            // Another driver's own block, and the same in a domain of QEMU's.
+            (
+                "<domain type='bhyve' xmlns:b='http://libvirt.org/schemas/domain/bhyve/1.0'><b:commandline><b:arg value='-usb'/></b:commandline></domain>".to_owned(),
+                None,
+            ),
+            (
+                "<domain type='kvm' xmlns:b='http://libvirt.org/schemas/domain/bhyve/1.0'>\n<b:commandline><b:arg value='-usb'/></b:commandline></domain>".to_owned(),
+                Some(
+                    "2: libvirt drops this <b:commandline> without a word: its namespace is 'http://libvirt.org/schemas/domain/bhyve/1.0'; write xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'",
+                ),
             ),
             // Texts for the guest, and names with spaces.
             (

@@ -279,7 +279,15 @@ impl Resolver<'_> {
             return Ok(());
         }
         let Some(uri) = name.namespace() else {
-            return Ok(());
+            if name.name() != "commandline" {
+                return Ok(());
+            }
+            let message = "<commandline> without a prefix is dropped by libvirt".to_owned();
+            let help = format!(
+                "write <qemu:commandline> directly below <domain>, with xmlns:qemu='{}', and <qemu:arg> inside",
+                qemu::NAMESPACE
+            );
+            return Err(self.error(self.offset(node), message).helped(help));
         };
         let parent = node.parent_element();
         let is_below_root = parent.is_none_or(|parent| {

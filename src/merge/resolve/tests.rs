@@ -199,8 +199,12 @@ fn a_place_that_is_not_clear_is_refused_with_the_candidates() {
             "1:1 no place is known for <network> / write the elements around it, from <domain> on",
         ),
         (
+            "<domain>\n<commandline><arg value='-usb'/></commandline></domain>",
+            "2:1 <commandline> without a prefix is dropped by libvirt / write <qemu:commandline> directly below <domain>, with xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0', and <qemu:arg> inside",
+        ),
+        (
             "<commandline><arg value='-usb'/></commandline>",
-            "1:1 <commandline> without a prefix is dropped by libvirt / write <qemu:commandline>",
+            "1:1 <commandline> without a prefix is dropped by libvirt / write <qemu:commandline> directly below <domain>, with xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0', and <qemu:arg> inside",
         ),
         (
             "<qemu:args/>",
