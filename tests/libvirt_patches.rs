@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         graphics_that_listen_stop_doing_so,
         a_processor_model_makes_way_for_the_hosts,
         patches_keep_off_what_libvirt_would_refuse,
+        patches_take_out_what_libvirt_would_refuse_beside_them,
         the_pipelines_of_the_readme_work,
     ])
 }
@@ -200,6 +201,12 @@ fn patches_keep_off_what_libvirt_would_refuse(libvirt: &Daemon) {
         ),
         ("spice-agent", "", "<graphics type='vnc' autoport='yes'/>"),
         ("spice-agent", "", ""),
+        ("spice-no-listen", "", ""),
+        (
+            "spice-no-listen",
+            "",
+            "<graphics type='vnc' autoport='yes'/>",
+        ),
         ("virtiofs", cells, ""),
         ("shared-memory", cells, ""),
     ] {
@@ -214,6 +221,59 @@ fn patches_keep_off_what_libvirt_would_refuse(libvirt: &Daemon) {
     assert!(stored.contains("<hyperv mode='passthrough'>"), "{stored}");
     assert!(!stored.contains("<relaxed"), "{stored}");
     assert!(stored.contains("name='hypervclock'"), "{stored}");
+}
+
+/// Each of these is refused by libvirt when what the patch says is just added.
+fn patches_take_out_what_libvirt_would_refuse_beside_them(libvirt: &Daemon) {
+    for (index, (patch, sections, devices, gone)) in [
+        (
+            "local-time",
+            "<clock offset='variable' adjustment='3600' basis='utc'/>",
+            "",
+            "adjustment",
+        ),
+        (
+            "local-time",
+            "<clock offset='timezone' timezone='Europe/Berlin'/>",
+            "",
+            "timezone",
+        ),
+        (
+            "local-time",
+            "<clock offset='absolute' start='1234567'/>",
+            "",
+            "start=",
+        ),
+        (
+            "hugepages",
+            "<memoryBacking><source type='anonymous'/></memoryBacking>",
+            "",
+            "anonymous",
+        ),
+        (
+            "vfio-basics",
+            "<features><ioapic driver='qemu'/></features>",
+            "<iommu model='intel'><driver intremap='on'/></iommu>",
+            "driver='kvm'",
+        ),
+        (
+            "virtiofs",
+            "",
+            "<filesystem type='mount' accessmode='mapped'><driver type='path' wrpolicy='immediate'/><source dir='/usr'/><target dir='share'/></filesystem>",
+            "wrpolicy",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("out-{index}-{patch}");
+        let text = format!(
+            "<domain type='qemu'><name>{name}</name><memory unit='MiB'>64</memory><os><type arch='x86_64' machine='q35'>hvm</type></os>{sections}<devices>{devices}</devices></domain>"
+        );
+        libvirt.define(&text);
+        let stored = defined(libvirt, &name, &[patch], &libvirt.definition(&name));
+        assert!(!stored.contains(gone), "{patch}: {gone} is in\n{stored}");
+    }
 }
 
 /// The lines of README.md that are pipelines, as they stand there, and their variations.
