@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use roxmltree::Node;
 
-use super::{Attribute, Element, MergeError, Merger, keys};
+use super::{Attribute, Element, MergeError, Merger, exclusive, keys};
 use crate::document::{AttributeParts, Edit, Parts, escape_attribute, escape_text};
 
 impl<'m> Merger<'m> {
@@ -21,11 +21,13 @@ impl<'m> Merger<'m> {
         if !wanted.attributes.iter().any(differs) {
             return Ok(());
         }
+        let surplus = exclusive::surplus(target, wanted);
         let parts = Parts::of(self.text, target);
         let mut added = String::new();
         for attribute in wanted
             .attributes
             .iter()
+            .chain(&surplus)
             .filter(|attribute| differs(attribute))
         {
             let name = self.attribute_name(target, wanted, attribute)?;

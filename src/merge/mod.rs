@@ -9,6 +9,7 @@ mod claims;
 pub mod condition;
 mod contents;
 mod error;
+mod exclusive;
 mod insert;
 pub mod keys;
 pub mod options;

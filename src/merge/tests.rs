@@ -220,6 +220,46 @@ fn elements_are_found_by_their_identity() {
 }
 
 #[test]
+fn what_cannot_stand_beside_the_new_attribute_goes() {
+    let d = |body: &str| format!("<domain>{body}</domain>");
+    for (before, patch, after) in [
+        (
+            "<devices><disk type='file'><source file='/a' startupPolicy='optional'/><target dev='a'/></disk></devices>",
+            "<devices><disk type='block'><source dev='/b'/><target dev='a'/></disk></devices>",
+            "<devices><disk type='block'><source startupPolicy='optional' dev='/b'/><target dev='a'/></disk></devices>",
+        ),
+        (
+            "<devices><interface type='network'><source network='n' portgroup='p'/></interface></devices>",
+            "<devices><interface type='bridge'><source bridge='b'/></interface></devices>",
+            "<devices><interface type='bridge'><source bridge='b'/></interface></devices>",
+        ),
+        (
+            "<devices><video><model type='qxl' ram='1' vram='2' heads='1'/></video></devices>",
+            "<devices><video><model type='virtio'/></video></devices>",
+            "<devices><video><model type='virtio' heads='1'/></video></devices>",
+        ),
+        (
+            "<clock offset='timezone' timezone='x'><timer name='rtc'/></clock>",
+            "<clock offset='variable' basis='utc'/>",
+            "<clock offset='variable' basis='utc'><timer name='rtc'/></clock>",
+        ),
+        // What the patch names itself is meant, and so is what does not change.
+        (
+            "<devices><disk><source file='/a'/><target dev='a'/></disk></devices>",
+            "<devices><disk><source file='/a' dev='/b'/><target dev='a'/></disk></devices>",
+            "<devices><disk><source file='/a' dev='/b'/><target dev='a'/></disk></devices>",
+        ),
+        (
+            "<devices><video><model type='virtio' vram='2'/></video></devices>",
+            "<devices><video><model type='virtio' heads='2'/></video></devices>",
+            "<devices><video><model type='virtio' vram='2' heads='2'/></video></devices>",
+        ),
+    ] {
+        check(&d(before), &d(patch), &d(after));
+    }
+}
+
+#[test]
 fn what_is_not_there_to_be_updated_is_told() {
     let before = "<domain><cpu><feature name='a'/></cpu></domain>";
     for (patch, absent) in [
