@@ -180,6 +180,9 @@ fn values_are_given_by_name_or_by_patch_and_name() {
     place
         .render("--pass= --patch a.xml --set a.txt=x")
         .refused("error: unknown setting 'a.txt'\nhelp: did you mean 'a.text'?\n");
+    place.render("--pass= --set vcpus=2").refused(
+        "error: unknown setting 'vcpus'\nhelp: did you mean 'fake-core-count.vcpus' or 'topology.vcpus'?\n",
+    );
     place.render("--pass= --set virtiofs.tag=x").refused(
         "error: unknown setting 'virtiofs.tag'\nhelp: 'virt-patch list settings' shows them all; those of a patch count where it runs\n",
     );

@@ -332,8 +332,14 @@ fn unknown_setting(key: &str, nearest: Option<&str>, patches: &[Chosen]) -> Expl
         .map(String::as_str)
         .chain(short)
         .chain(settings::all().map(|setting| setting.key));
+    // The name without the pass's.
+    let whole: Vec<String> = settings::all()
+        .filter(|setting| setting.key.rsplit('.').next() == Some(key))
+        .map(|setting| format!("'{}'", setting.key))
+        .collect();
     let help = match text::nearest(key, keys).or(nearest) {
         Some(nearest) => format!("did you mean '{nearest}'?"),
+        None if !whole.is_empty() => format!("did you mean {}?", text::list_or(&whole)),
         None if own.is_empty() => {
             "'virt-patch list settings' shows them all; those of a patch count where it runs"
                 .to_owned()

@@ -158,6 +158,17 @@ impl DocumentError {
                 "a second root element",
                 "one definition at a time: give them as separate files",
             ),
+            E::UnknownToken(_) if is_after_the_root(text, offset) => helped(
+                "text after </domain>",
+                "a definition ends there; take out what follows",
+            ),
+            E::UnknownToken(_)
+                if text
+                    .get(offset..)
+                    .is_some_and(|rest| !rest.starts_with('<')) =>
+            {
+                helped("text before <domain>", "take it out")
+            }
             E::InvalidChar(b'\'' | b'"', b'<', _) => helped(
                 "a '<' in the value of an attribute",
                 "write &lt; there; or the quote at the end of the value is missing",
@@ -250,6 +261,13 @@ fn second_root(text: &str, offset: usize) -> bool {
     name.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
+/// Text where only comments and instructions may stand.
+fn is_after_the_root(text: &str, offset: usize) -> bool {
+    let (before, rest) = text.split_at_checked(offset).unwrap_or((text, ""));
+    let has_element = before.contains("</") || before.contains("/>");
+    has_element && !rest.trim_start().starts_with('<')
+}
+
 /// The byte offset of the parser's row and column (which counts characters).
 fn offset_of(text: &str, row: u32, col: u32) -> usize {
     let line: Range<usize> = {
@@ -287,3 +305,6 @@ fn lower(message: &str) -> String {
         None => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,20 +122,29 @@ fn impossible(facts: &Facts) -> Option<(String, String)> {
         ));
     }
     for (index, build) in facts.firmware.iter().flatten().enumerate() {
-        for (name, path) in [("code", &build.code), ("vars", &build.vars)] {
-            if !path.starts_with('/') {
+        for (name, image) in [("code", &build.code), ("vars", &build.vars)] {
+            if !image.starts_with('/') {
                 let path = format!("firmware[{index}].{name}");
-                return Some((path, "must be an absolute path".to_owned()));
+                return Some((path, no_path(image)));
             }
         }
     }
     for (index, emulator) in facts.emulators.iter().enumerate() {
         if !emulator.path.starts_with('/') {
             let path = format!("emulators[{index}].path");
-            return Some((path, "must be an absolute path".to_owned()));
+            return Some((path, no_path(&emulator.path)));
         }
     }
     None
+}
+
+/// What is wrong with a path that does not begin with a slash.
+fn no_path(path: &str) -> String {
+    match path.is_empty() {
+        true => "is missing; it is an absolute path",
+        false => "must be an absolute path",
+    }
+    .to_owned()
 }
 
 fn impossible_cpu(cpu: &Cpu) -> Option<(String, String)> {
@@ -291,8 +300,12 @@ mod tests {
                 "firmware[0].code: must be an absolute path",
             ),
             (
+                r#"{"firmware": [{"code": "/OVMF.fd"}]}"#,
+                "firmware[0].vars: is missing; it is an absolute path",
+            ),
+            (
                 r#"{"emulators": [{}]}"#,
-                "emulators[0].path: must be an absolute path",
+                "emulators[0].path: is missing; it is an absolute path",
             ),
         ] {
             assert_eq!(error(text), expected, "{text}");
