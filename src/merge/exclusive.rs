@@ -8,9 +8,16 @@ use roxmltree::Node;
 
 use super::{Attribute, Element};
 
-/// Attributes of an element inside a parent, in kinds that exclude each other.
-const KINDS: &[(&[&str], &str, &[&[&str]])] = &[
-    (
+type Names = &'static [&'static str];
+
+/// Attributes of an element inside one of these parents, in kinds that exclude each other.
+struct Kinds(Names, &'static str, &'static [Names]);
+
+/// An attribute of an element, and what stands beside it for these values of it.
+struct ByValue(&'static str, &'static str, &'static [(Names, Names)]);
+
+const KINDS: &[Kinds] = &[
+    Kinds(
         &["disk"],
         "source",
         &[
@@ -21,7 +28,7 @@ const KINDS: &[(&[&str], &str, &[&[&str]])] = &[
             &["pool", "volume", "mode"],
         ],
     ),
-    (
+    Kinds(
         &["interface"],
         "source",
         &[
@@ -31,7 +38,7 @@ const KINDS: &[(&[&str], &str, &[&[&str]])] = &[
             &["type", "path", "mode"],
         ],
     ),
-    (
+    Kinds(
         &["filesystem"],
         "source",
         &[
@@ -43,16 +50,15 @@ const KINDS: &[(&[&str], &str, &[&[&str]])] = &[
             &["pool", "volume"],
         ],
     ),
-    (
+    Kinds(
         &["serial", "console", "parallel", "channel"],
         "source",
         &[&["path", "mode"], &["host", "service", "mode"]],
     ),
 ];
 
-/// An attribute, and what stands beside it by its value.
-const BY_VALUE: &[(&str, &str, &[(&[&str], &[&str])])] = &[
-    (
+const BY_VALUE: &[ByValue] = &[
+    ByValue(
         "clock",
         "offset",
         &[
@@ -61,7 +67,7 @@ const BY_VALUE: &[(&str, &str, &[(&[&str], &[&str])])] = &[
             (&["absolute"], &["start"]),
         ],
     ),
-    (
+    ByValue(
         "model",
         "type",
         &[(&["qxl"], &["ram", "vram", "vram64", "vgamem"])],
@@ -89,10 +95,10 @@ pub(super) fn surplus(target: Node<'_, '_>, wanted: &Element) -> Vec<Attribute> 
 
 fn excluded(target: Node<'_, '_>, wanted: &Element) -> Vec<&'static str> {
     let parent = target.parent_element().map(|node| node.tag_name().name());
-    let rule = KINDS.iter().find(|(parents, name, _)| {
+    let rule = KINDS.iter().find(|Kinds(parents, name, _)| {
         *name == wanted.name && parent.is_some_and(|parent| parents.contains(&parent))
     });
-    let Some((_, _, kinds)) = rule else {
+    let Some(Kinds(_, _, kinds)) = rule else {
         return Vec::new();
     };
     // A kind is told by its first attribute.
@@ -111,8 +117,10 @@ fn excluded(target: Node<'_, '_>, wanted: &Element) -> Vec<&'static str> {
 }
 
 fn left_over(target: Node<'_, '_>, wanted: &Element) -> Vec<&'static str> {
-    let rule = BY_VALUE.iter().find(|(name, ..)| *name == wanted.name);
-    let Some((_, attribute, kinds)) = rule else {
+    let rule = BY_VALUE
+        .iter()
+        .find(|ByValue(name, ..)| *name == wanted.name);
+    let Some(ByValue(_, attribute, kinds)) = rule else {
         return Vec::new();
     };
     let Some(new) = sets(wanted, attribute) else {
@@ -121,7 +129,7 @@ fn left_over(target: Node<'_, '_>, wanted: &Element) -> Vec<&'static str> {
     if target.attribute(*attribute) == Some(new) {
         return Vec::new();
     }
-    let stays: &[&str] = kinds
+    let stays: Names = kinds
         .iter()
         .find(|(values, _)| values.contains(&new))
         .map_or(&[], |(_, names)| names);
