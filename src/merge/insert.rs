@@ -50,6 +50,16 @@ impl<'w, 'm> New<'w, 'm> {
     }
 }
 
+impl<'w> New<'w, '_> {
+    /// The elements of the patch among these.
+    pub(super) fn elements(all: &[New<'w, '_>]) -> impl Iterator<Item = &'w Element> {
+        all.iter().filter_map(|one| match one.what {
+            What::Element(element) => Some(element),
+            _ => None,
+        })
+    }
+}
+
 impl New<'_, '_> {
     fn name(&self) -> &str {
         match &self.what {
@@ -68,6 +78,8 @@ pub(super) struct Siblings<'w, 'm> {
     ends: Vec<(&'w str, Node<'m, 'm>, Node<'m, 'm>)>,
     /// Those that stand for one of the patch's that are to be appended.
     pub(super) appended: HashSet<NodeId>,
+    /// Those of the patch that are not there, and are not made.
+    pub(super) missed: Vec<&'w Element>,
     /// Those that go.
     pub(super) removed: HashSet<NodeId>,
 }

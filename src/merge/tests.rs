@@ -3,6 +3,7 @@
 
 use super::*;
 
+mod keyed;
 mod lines;
 mod siblings;
 
