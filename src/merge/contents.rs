@@ -6,6 +6,18 @@ use roxmltree::Node;
 
 use super::{Attribute, Element, MergeError, Merger, keys};
 use crate::document::{AttributeParts, Edit, Parts, escape_attribute, escape_text};
+use crate::numbers;
+
+/// The attributes that are amounts, with a unit beside them.
+const AMOUNTS: &[&str] = &["memory", "size", "value"];
+
+/// What an amount without a unit is in, where that is not KiB (libvirt 11.3: conf/domain_conf.c).
+const OTHER_UNITS: &[(&str, &str, &str)] = &[
+    ("shmem", "size", "B"),
+    ("filesystem", "space_hard_limit", "B"),
+    ("filesystem", "space_soft_limit", "B"),
+    ("smm", "tseg", "MiB"),
+];
 
 impl<'m> Merger<'m> {
     pub(super) fn attributes(
@@ -18,16 +30,14 @@ impl<'m> Merger<'m> {
             (Some(have), Some(want)) => !keys::same(have, want),
             _ => true,
         };
-        if !wanted.attributes.iter().any(differs) {
+        let unit = unit_to_follow(target, wanted);
+        let all = || wanted.attributes.iter().chain(&unit);
+        if !all().any(differs) {
             return Ok(());
         }
         let parts = Parts::of(self.text, target);
         let mut added = String::new();
-        for attribute in wanted
-            .attributes
-            .iter()
-            .filter(|attribute| differs(attribute))
-        {
+        for attribute in all().filter(|attribute| differs(attribute)) {
             let name = self.attribute_name(target, wanted, attribute)?;
             match (parts.attribute(self.text, &name), &attribute.value) {
                 (Some(there), Some(value)) => {
@@ -157,6 +167,27 @@ impl<'m> Merger<'m> {
         }
         pieces.into_iter()
     }
+}
+
+/// The unit that an amount of the patch has by saying none, where the definition has another one.
+fn unit_to_follow(target: Node<'_, '_>, wanted: &Element) -> Option<Attribute> {
+    let there = target.attribute("unit")?;
+    let is_said = |name: &str| wanted.attributes.iter().any(|one| one.name == name);
+    let is_amount = wanted.text.is_some() || AMOUNTS.iter().any(|name| is_said(name));
+    if !is_amount || is_said("unit") || wanted.namespace.is_some() {
+        return None;
+    }
+    let parent = target.parent_element();
+    let parent = parent.map_or("", |parent| parent.tag_name().name());
+    let is_it = |(around, name, _): &&(&str, &str, &str)| *around == parent && *name == wanted.name;
+    let unit = OTHER_UNITS.iter().find(is_it);
+    let unit = unit.map_or("KiB", |(_, _, unit)| *unit);
+    (numbers::unit_bytes(there) != numbers::unit_bytes(unit)).then(|| Attribute {
+        namespace: None,
+        prefix: None,
+        name: "unit".to_owned(),
+        value: Some(unit.to_owned()),
+    })
 }
 
 /// A prefix that stands for `uri` at `node`; the default namespace is not one for attributes.

@@ -124,7 +124,7 @@ struct Merger<'m> {
 impl<'m> Merger<'m> {
     /// Makes `target` say what `wanted` says.
     fn element(&mut self, target: Node<'m, 'm>, wanted: &Element) -> Result<(), MergeError> {
-        if !wanted.attributes.is_empty() {
+        if !wanted.attributes.is_empty() || wanted.text.is_some() {
             self.attributes(target, wanted)?;
         }
         if let Some(text) = &wanted.text {

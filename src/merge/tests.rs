@@ -6,6 +6,7 @@ use super::*;
 mod keyed;
 mod lines;
 mod siblings;
+mod values;
 
 #[track_caller]
 fn check(before: &str, patch: &str, after: &str) {

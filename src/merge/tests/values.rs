@@ -1,0 +1,70 @@
+//! Values that libvirt reads as the same, or as others than they look.
+
+use super::*;
+
+fn domain(inside: &str) -> String {
+    format!("<domain xmlns:patch='urn:virt-patch:1'>{inside}</domain>")
+}
+
+#[test]
+fn an_amount_without_a_unit_has_libvirts_own() {
+    for (before, patch, after) in [
+        (
+            "<memory unit='GiB'>4</memory>",
+            "<memory>8388608</memory>",
+            "<memory unit='KiB'>8388608</memory>",
+        ),
+        (
+            "<memory unit='GiB'>4</memory>",
+            "<memory dumpCore='on'>4</memory>",
+            "<memory unit='KiB' dumpCore='on'>4</memory>",
+        ),
+        (
+            "<maxMemory slots='2' unit='GiB'>4</maxMemory>",
+            "<maxMemory slots='4'/>",
+            "<maxMemory slots='4' unit='GiB'>4</maxMemory>",
+        ),
+        (
+            "<memory unit='k'>4</memory>",
+            "<memory>8</memory>",
+            "<memory unit='k'>8</memory>",
+        ),
+        (
+            "<memory>4</memory>",
+            "<memory>8</memory>",
+            "<memory>8</memory>",
+        ),
+        (
+            "<memory unit='GiB'>4</memory>",
+            "<memory patch:unset='unit'>8</memory>",
+            "<memory>8</memory>",
+        ),
+        (
+            "<memtune><hard_limit unit='GiB'>4</hard_limit></memtune>",
+            "<memtune><hard_limit>8</hard_limit></memtune>",
+            "<memtune><hard_limit unit='KiB'>8</hard_limit></memtune>",
+        ),
+        (
+            "<cpu><numa><cell id='0' cpus='0' memory='4' unit='GiB'/></numa></cpu>",
+            "<cpu><numa><cell id='0' memory='8'/></numa></cpu>",
+            "<cpu><numa><cell id='0' cpus='0' memory='8' unit='KiB'/></numa></cpu>",
+        ),
+        (
+            "<cpu><numa><cell id='0' cpus='0' memory='4' unit='GiB'/></numa></cpu>",
+            "<cpu><numa><cell id='0' cpus='0-1'/></numa></cpu>",
+            "<cpu><numa><cell id='0' cpus='0-1' memory='4' unit='GiB'/></numa></cpu>",
+        ),
+        (
+            "<devices><shmem name='a'><size unit='M'>4</size></shmem></devices>",
+            "<devices><shmem name='a'><size>4194304</size></shmem></devices>",
+            "<devices><shmem name='a'><size unit='B'>4194304</size></shmem></devices>",
+        ),
+        (
+            "<features><smm state='on'><tseg unit='GiB'>1</tseg></smm></features>",
+            "<features><smm><tseg>16</tseg></smm></features>",
+            "<features><smm state='on'><tseg unit='MiB'>16</tseg></smm></features>",
+        ),
+    ] {
+        check(&domain(before), &domain(patch), &domain(after));
+    }
+}
