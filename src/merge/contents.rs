@@ -112,7 +112,7 @@ impl<'m> Merger<'m> {
             .filter(|node| node.is_text())
             .filter_map(|node| node.text())
             .collect();
-        if have.trim() == text {
+        if keys::same_text(&wanted.name, have.trim(), text) {
             return Ok(());
         }
         if let Some(element) = target.children().find(Node::is_element) {

@@ -340,7 +340,10 @@ pub(super) fn element_matches(node: Node<'_, '_>, wanted: &Element, exactly: boo
                 _ => false,
             });
     let text = match &wanted.text {
-        Some(text) => document::text_of(node) == Some(text),
+        Some(text) if exactly => document::text_of(node) == Some(text),
+        Some(text) => {
+            document::text_of(node).is_some_and(|have| keys::same_text(&wanted.name, have, text))
+        }
         None => !exactly || document::text_of(node).is_none(),
     };
     if !(attributes && text) {

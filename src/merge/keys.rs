@@ -16,8 +16,8 @@ use crate::document;
 mod spelling;
 mod words;
 
-pub use spelling::same;
 use spelling::spelt;
+pub use spelling::{same, same_text};
 use words::readable;
 pub use words::{described, how_to_choose, names_of_keys};
 

@@ -68,3 +68,45 @@ fn an_amount_without_a_unit_has_libvirts_own() {
         check(&domain(before), &domain(patch), &domain(after));
     }
 }
+
+#[test]
+fn a_uuid_is_the_same_in_any_spelling() {
+    let mdev = |uuid: &str, rest: &str| {
+        format!(
+            "<devices><hostdev mode='subsystem' type='mdev'{rest}><source><address uuid='{uuid}'/></source></hostdev></devices>"
+        )
+    };
+    let (small, capital) = (
+        "c2177883-f1bb-47f0-914d-32a22e3a8804",
+        "C2177883-F1BB-47F0-914D-32A22E3A8804",
+    );
+    let bare = small.replace('-', "");
+    for (there, said) in [
+        (small, capital),
+        (capital, small),
+        (small, &bare),
+        (&bare, capital),
+    ] {
+        check(
+            &domain(&mdev(there, "")),
+            &domain(&mdev(said, " display='off'")),
+            &domain(&mdev(there, " display='off'")),
+        );
+        for name in ["uuid", "genid"] {
+            let domain = |uuid| domain(&format!("<{name}>{uuid}</{name}>"));
+            check(&domain(there), &domain(said), &domain(there));
+        }
+    }
+    // Another, and what is no UUID.
+    let other = small.replace('c', "d");
+    check(
+        &domain(&format!("<uuid>{small}</uuid>")),
+        &domain(&format!("<uuid>{other}</uuid>")),
+        &domain(&format!("<uuid>{other}</uuid>")),
+    );
+    check(
+        "<domain><title>A</title></domain>",
+        "<domain><title>a</title></domain>",
+        "<domain><title>a</title></domain>",
+    );
+}
