@@ -68,6 +68,15 @@ impl New<'_, '_> {
             What::Commandline(_) => "commandline",
         }
     }
+
+    /// The number by which libvirt sorts it among others of its name.
+    fn number(&self, parent: &str) -> Option<u64> {
+        let What::Element(element) = &self.what else {
+            return None;
+        };
+        let key = order::number(parent, &element.name)?;
+        element.attribute(key)?.trim().parse().ok()
+    }
 }
 
 /// The elements of one parent that a patch has spoken of so far. Among those of one name a new one
@@ -150,7 +159,10 @@ impl<'m> Merger<'m> {
                 .error(wanted, message)
                 .at(self.document.position(text.range().start)));
         }
-        new.sort_by_key(|one| order::rank(parent, one.name()).unwrap_or(usize::MAX));
+        new.sort_by_key(|one| {
+            let rank = order::rank(parent, one.name()).unwrap_or(usize::MAX);
+            (rank, one.number(parent))
+        });
         let parts = Parts::of(self.text, target);
         let layout = self.layout(target, &parts);
         let empty = !target
@@ -161,10 +173,11 @@ impl<'m> Merger<'m> {
         } else {
             let places = Places::of(self.text, target, &parts);
             for one in &new {
-                let at = match &one.beside {
-                    Beside::Nothing => places.of_rank(order::rank(parent, one.name())),
-                    Beside::After(node) => places.after(*node),
-                    Beside::Before(node) => places.before(*node),
+                let at = match (places.of_number(parent, one), &one.beside) {
+                    (Some(at), _) => at,
+                    (None, Beside::Nothing) => places.of_rank(order::rank(parent, one.name())),
+                    (None, Beside::After(node)) => places.after(*node),
+                    (None, Beside::Before(node)) => places.before(*node),
                 };
                 let written = self.line(target, &layout, one, at);
                 self.edits.push(Edit::insert(at, written));
@@ -282,6 +295,24 @@ impl<'m> Places<'m> {
                 .children()
                 .rfind(|node| !node.is_text())
                 .map(|node| node.range().end),
+        }
+    }
+
+    /// Among those that libvirt sorts by a number: after the last that has a smaller one, or before
+    /// the first.
+    fn of_number(&self, parent: &str, new: &New<'_, 'm>) -> Option<usize> {
+        let number = new.number(parent)?;
+        let key = order::number(parent, new.name())?;
+        let name = new.name();
+        let mut numbered = self.elements.iter().filter_map(|(_, node)| {
+            let is_one = node.tag_name().name() == name && document::namespace_of(*node).is_none();
+            let number: u64 = node.attribute(key)?.trim().parse().ok()?;
+            is_one.then_some((number, *node))
+        });
+        let mut all = numbered.clone();
+        match numbered.rfind(|(other, _)| *other < number) {
+            Some((_, node)) => Some(self.after(node)),
+            None => all.next().map(|(_, node)| self.before(node)),
         }
     }
 

@@ -5,6 +5,7 @@ use super::*;
 
 mod keyed;
 mod lines;
+mod order;
 mod siblings;
 mod values;
 
