@@ -126,7 +126,7 @@ impl<'m> Merger<'m> {
                 .at(self.document.position(target.range().start)));
         }
         let parts = Parts::of(self.text, target);
-        let new = escape_text(text);
+        let new = self.text_in_lines(text);
         let Some(content) = parts.content.clone() else {
             let name = self.text.get(parts.name.clone()).unwrap_or_default();
             self.edits.push(Edit::replace(
@@ -142,6 +142,11 @@ impl<'m> Merger<'m> {
         }
         self.edits.extend(pieces.map(Edit::delete));
         Ok(())
+    }
+
+    /// The text as it is written here, in lines that end as the document's do.
+    pub(super) fn text_in_lines(&self, text: &str) -> String {
+        escape_text(text).replace('\n', self.document.style().newline)
     }
 
     /// The trimmed non-blank stretches of `content` between comments and instructions.
