@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use roxmltree::{Node, NodeId};
 
 use super::patch::Element;
-use super::{MergeError, Merger, keys, order};
+use super::{MergeError, Merger, contents, keys, order};
 use crate::document::{self, Edit, Parts, after_trailing_comments, indent_of, starts_line};
 
 /// Something to be written below an element.
@@ -371,10 +371,7 @@ pub(super) fn element_matches(node: Node<'_, '_>, wanted: &Element, exactly: boo
                 _ => false,
             });
     let text = match &wanted.text {
-        Some(text) if exactly => document::text_of(node) == Some(text),
-        Some(text) => {
-            document::text_of(node).is_some_and(|have| keys::same_text(&wanted.name, have, text))
-        }
+        Some(text) => contents::has_text(node, wanted, text, exactly),
         None => !exactly || document::text_of(node).is_none(),
     };
     if !(attributes && text) {

@@ -242,7 +242,7 @@ pub struct Element {
     pub name: String,
     /// Attributes in order, with their namespaces; `None` as value: to be taken out.
     pub attributes: Vec<Attribute>,
-    /// Non-blank text, trimmed.
+    /// Non-blank text, trimmed where blanks are layout.
     pub text: Option<String>,
     /// Child elements.
     pub children: Vec<Element>,

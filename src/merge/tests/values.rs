@@ -110,3 +110,60 @@ fn a_uuid_is_the_same_in_any_spelling() {
         "<domain><title>a</title></domain>",
     );
 }
+
+#[test]
+fn blanks_that_the_guest_sees_are_a_part_of_the_text() {
+    let disk = |inside: &str| {
+        domain(&format!(
+            "<devices><disk><target dev='sda'/>{inside}</disk></devices>"
+        ))
+    };
+    for (before, patch, after) in [
+        (
+            "<serial>  A</serial>",
+            "<serial>A</serial>",
+            "<serial>A</serial>",
+        ),
+        (
+            "<serial>A</serial>",
+            "<serial>  A</serial>",
+            "<serial>  A</serial>",
+        ),
+        (
+            "<serial> A </serial>",
+            "<serial> A </serial>",
+            "<serial> A </serial>",
+        ),
+        ("", "<vendor> A </vendor>", "<vendor> A </vendor>"),
+        (
+            "<product> A <!-- --> </product>",
+            "<product>A</product>",
+            "<product>A<!-- --></product>",
+        ),
+        (
+            "<serial>  A</serial>",
+            "<serial patch:op='remove'>A</serial>",
+            "<serial>  A</serial>",
+        ),
+        (
+            "<serial> A</serial>",
+            "<serial patch:op='replace'>A</serial>",
+            "<serial>A</serial>",
+        ),
+        // What is on lines of its own is laid out so.
+        (
+            "<serial>B</serial>",
+            "<serial>\n  A\n</serial>",
+            "<serial>A</serial>",
+        ),
+        (
+            "<serial>\n  A\n</serial>",
+            "<serial>A</serial>",
+            "<serial>\n  A\n</serial>",
+        ),
+        // Of these libvirt reads no blanks.
+        ("<wwn> A </wwn>", "<wwn>A</wwn>", "<wwn> A </wwn>"),
+    ] {
+        check(&disk(before), &disk(patch), &disk(after));
+    }
+}
