@@ -21,10 +21,38 @@ pub(super) struct Claims<'m> {
 struct Claimant<'w> {
     index: usize,
     wanted: &'w Element,
+    signature: Vec<Option<String>>,
     /// How much it says about which it means.
     says: usize,
     /// Others of the patch say the same: the first of those that are left is as good as any.
     alike: bool,
+}
+
+impl Claimant<'_> {
+    /// Which of several alike it takes away. What is fewer than the patch speaks of may be what an
+    /// earlier run left; of more, each run would take another.
+    fn removed<'m>(
+        &self,
+        level: &[Claimant<'_>],
+        claims: &[Option<Match<'m, 'm>>],
+        children: &Children<'m, 'm>,
+        taken: &HashSet<NodeId>,
+    ) -> Match<'m, 'm> {
+        let waits = |other: &&Claimant<'_>| {
+            other.index >= self.index
+                && matches!(claims.get(other.index), Some(None))
+                && other.wanted.name == self.wanted.name
+                && other.signature == self.signature
+        };
+        let waiting = level.iter().filter(waits).count();
+        let mut free = children.meant(self.wanted);
+        free.retain(|node| !taken.contains(&node.id()));
+        match free.as_slice() {
+            [first, second, ..] if free.len() > waiting => Match::Ambiguous(*first, *second),
+            [first, ..] if free.len() == waiting => Match::One(*first),
+            _ => Match::None,
+        }
+    }
 }
 
 impl<'m> Claims<'m> {
@@ -59,6 +87,7 @@ impl<'m> Claims<'m> {
                         Some(_) => usize::MAX,
                         None => signature.iter().flatten().count(),
                     },
+                    signature,
                     alike: alike(index),
                 })
             })
@@ -69,19 +98,25 @@ impl<'m> Claims<'m> {
             // Who has one to choose from leaves the others theirs.
             for sure in [true, false] {
                 for one in level {
-                    let Some(claim @ None) = claims.get_mut(one.index) else {
+                    if !matches!(claims.get(one.index), Some(None)) {
                         continue;
+                    }
+                    let counts = one.alike && goes(one.wanted);
+                    let found = match counts {
+                        true => one.removed(level, &claims, children, &taken),
+                        false => children.exact(one.wanted, &taken, one.alike),
                     };
-                    let found = children.exact(one.wanted, &taken, one.alike);
                     match found {
-                        Match::One(node) => {
+                        Match::None => continue,
+                        Match::Ambiguous(..) if sure && !counts => continue,
+                        Match::Ambiguous(..) if !counts => {}
+                        Match::One(node) | Match::Ambiguous(node, _) => {
                             taken.insert(node.id());
                         }
-                        Match::None => continue,
-                        Match::Ambiguous(..) if sure => continue,
-                        Match::Ambiguous(..) => {}
                     }
-                    *claim = Some(found);
+                    if let Some(claim) = claims.get_mut(one.index) {
+                        *claim = Some(found);
+                    }
                 }
             }
         }
@@ -142,6 +177,49 @@ pub(super) fn alike(wanted: &Element) -> HashSet<usize> {
         .filter(|group| group.len() > 1 && group.iter().any(stays))
         .flatten()
         .collect()
+}
+
+/// Of those that stand before it in the patch, the one for which the next run would take what is made
+/// for `wanted`: another new element, or one of those that are not there and not made.
+pub(super) fn rival<'w>(
+    parent: &str,
+    wanted: &Element,
+    new: impl Iterator<Item = &'w Element>,
+    missed: &[&'w Element],
+) -> Option<&'w Element> {
+    let is_append = |one: &Element| one.op == Op::Append;
+    let nothing_tells = |other: &&Element| {
+        other.name == wanted.name
+            && other.namespace == wanted.namespace
+            && wanted.at.is_none()
+            && keys::signature(parent, other) == keys::signature(parent, wanted)
+    };
+    new.filter(|other| is_append(other) != is_append(wanted))
+        .chain(missed.iter().copied())
+        .find(nothing_tells)
+}
+
+/// Such two inside an element that is new.
+pub(super) fn rivals_in(around: &Element) -> Option<(&Element, &Element)> {
+    if around.op == Op::Replace {
+        return None;
+    }
+    let (mut new, mut missed) = (Vec::new(), Vec::new());
+    for child in around.children.iter().filter(|child| !goes(child)) {
+        if !child.is_written(&around.name) {
+            missed.push(child);
+            continue;
+        }
+        let others = new.iter().copied();
+        if let Some(other) = rival(&around.name, child, others, &missed) {
+            return Some((other, child));
+        }
+        if let Some(inner) = rivals_in(child) {
+            return Some(inner);
+        }
+        new.push(child);
+    }
+    None
 }
 
 /// Name, and what tells it from others of the name.

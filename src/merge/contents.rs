@@ -5,7 +5,19 @@ use std::ops::Range;
 use roxmltree::Node;
 
 use super::{Attribute, Element, MergeError, Merger, exclusive, keys};
-use crate::document::{AttributeParts, Edit, Parts, escape_attribute, escape_text};
+use crate::document::{self, AttributeParts, Edit, Parts, escape_attribute, escape_text};
+use crate::numbers;
+
+/// The attributes that are amounts, with a unit beside them.
+const AMOUNTS: &[&str] = &["memory", "size", "value"];
+
+/// What an amount without a unit is in, where that is not KiB (libvirt 11.3: conf/domain_conf.c).
+const OTHER_UNITS: &[(&str, &str, &str)] = &[
+    ("shmem", "size", "B"),
+    ("filesystem", "space_hard_limit", "B"),
+    ("filesystem", "space_soft_limit", "B"),
+    ("smm", "tseg", "MiB"),
+];
 
 impl<'m> Merger<'m> {
     pub(super) fn attributes(
@@ -18,18 +30,15 @@ impl<'m> Merger<'m> {
             (Some(have), Some(want)) => !keys::same(have, want),
             _ => true,
         };
-        if !wanted.attributes.iter().any(differs) {
+        let unit = unit_to_follow(target, wanted);
+        let all = || wanted.attributes.iter().chain(&unit);
+        if !all().any(differs) {
             return Ok(());
         }
         let surplus = exclusive::surplus(target, wanted);
         let parts = Parts::of(self.text, target);
         let mut added = String::new();
-        for attribute in wanted
-            .attributes
-            .iter()
-            .chain(&surplus)
-            .filter(|attribute| differs(attribute))
-        {
+        for attribute in all().chain(&surplus).filter(|attribute| differs(attribute)) {
             let name = self.attribute_name(target, wanted, attribute)?;
             match (parts.attribute(self.text, &name), &attribute.value) {
                 (Some(there), Some(value)) => {
@@ -99,12 +108,12 @@ impl<'m> Merger<'m> {
         wanted: &Element,
         text: &str,
     ) -> Result<(), MergeError> {
-        let have: String = target
-            .children()
-            .filter(|node| node.is_text())
-            .filter_map(|node| node.text())
-            .collect();
-        if have.trim() == text {
+        let around = parent_of(target);
+        if keys::same_text(
+            &wanted.name,
+            trimmed(around, &wanted.name, &whole_text(target)),
+            text,
+        ) {
             return Ok(());
         }
         if let Some(element) = target.children().find(Node::is_element) {
@@ -118,7 +127,7 @@ impl<'m> Merger<'m> {
                 .at(self.document.position(target.range().start)));
         }
         let parts = Parts::of(self.text, target);
-        let new = escape_text(text);
+        let new = self.text_in_lines(text);
         let Some(content) = parts.content.clone() else {
             let name = self.text.get(parts.name.clone()).unwrap_or_default();
             self.edits.push(Edit::replace(
@@ -127,7 +136,8 @@ impl<'m> Merger<'m> {
             ));
             return Ok(());
         };
-        let mut pieces = self.text_pieces(target, content.clone());
+        let whole = keeps_blanks(around, &wanted.name);
+        let mut pieces = self.text_pieces(target, content.clone(), whole);
         match pieces.next() {
             Some(first) => self.edits.push(Edit::replace(first, new)),
             None => self.edits.push(Edit::replace(content, new)),
@@ -136,11 +146,17 @@ impl<'m> Merger<'m> {
         Ok(())
     }
 
-    /// The trimmed non-blank stretches of `content` between comments and instructions.
+    /// The text as it is written here, in lines that end as the document's do.
+    pub(super) fn text_in_lines(&self, text: &str) -> String {
+        escape_text(text).replace('\n', self.document.style().newline)
+    }
+
+    /// The stretches of `content` between comments and instructions: trimmed and not blank, or `whole`.
     fn text_pieces(
         &self,
         target: Node<'m, 'm>,
         content: Range<usize>,
+        whole: bool,
     ) -> std::vec::IntoIter<Range<usize>> {
         let mut pieces = Vec::new();
         let mut start = content.start;
@@ -151,7 +167,9 @@ impl<'m> Merger<'m> {
         for gap in others.chain(std::iter::once(content.end..content.end)) {
             let piece = self.text.get(start..gap.start).unwrap_or_default();
             let trimmed = piece.trim();
-            if !trimmed.is_empty() {
+            if whole && !piece.is_empty() {
+                pieces.push(start..gap.start);
+            } else if !trimmed.is_empty() {
                 let from = start + (piece.len() - piece.trim_start().len());
                 pieces.push(from..from + trimmed.len());
             }
@@ -159,6 +177,63 @@ impl<'m> Merger<'m> {
         }
         pieces.into_iter()
     }
+}
+
+fn parent_of<'a>(node: Node<'a, '_>) -> &'a str {
+    node.parent_element()
+        .map_or("", |parent| parent.tag_name().name())
+}
+
+/// All text of an element, comments left out.
+fn whole_text(node: Node<'_, '_>) -> String {
+    let texts = node.children().filter(Node::is_text);
+    texts.filter_map(|text| text.text()).collect()
+}
+
+/// Whether blanks around the text are a part of it, which the guest sees (libvirt 9.0, measured).
+fn keeps_blanks(parent: &str, name: &str) -> bool {
+    parent == "disk" && matches!(name, "serial" | "vendor" | "product")
+}
+
+/// The text of an element without what is layout. A line break is always: libvirt refuses it where it
+/// keeps blanks.
+pub(super) fn trimmed<'t>(parent: &str, name: &str, text: &'t str) -> &'t str {
+    match keeps_blanks(parent, name) && !text.contains('\n') {
+        true => text,
+        false => text.trim(),
+    }
+}
+
+/// Whether an element has the text that one of a patch has; `exactly`: to the letter.
+pub(super) fn has_text(node: Node<'_, '_>, wanted: &Element, text: &str, exactly: bool) -> bool {
+    let around = parent_of(node);
+    if keeps_blanks(around, &wanted.name) {
+        return trimmed(around, &wanted.name, &whole_text(node)) == text;
+    }
+    document::text_of(node).is_some_and(|have| match exactly {
+        true => have == text,
+        false => keys::same_text(&wanted.name, have, text),
+    })
+}
+
+/// The unit that an amount of the patch has by saying none, where the definition has another one.
+fn unit_to_follow(target: Node<'_, '_>, wanted: &Element) -> Option<Attribute> {
+    let there = target.attribute("unit")?;
+    let is_said = |name: &str| wanted.attributes.iter().any(|one| one.name == name);
+    let is_amount = wanted.text.is_some() || AMOUNTS.iter().any(|name| is_said(name));
+    if !is_amount || is_said("unit") || wanted.namespace.is_some() {
+        return None;
+    }
+    let parent = parent_of(target);
+    let is_it = |(around, name, _): &&(&str, &str, &str)| *around == parent && *name == wanted.name;
+    let unit = OTHER_UNITS.iter().find(is_it);
+    let unit = unit.map_or("KiB", |(_, _, unit)| *unit);
+    (numbers::unit_bytes(there) != numbers::unit_bytes(unit)).then(|| Attribute {
+        namespace: None,
+        prefix: None,
+        name: "unit".to_owned(),
+        value: Some(unit.to_owned()),
+    })
 }
 
 /// A prefix that stands for `uri` at `node`; the default namespace is not one for attributes.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use roxmltree::{Node, NodeId};
 
 use super::patch::Element;
-use super::{MergeError, Merger, keys, order};
+use super::{MergeError, Merger, contents, keys, order};
 use crate::document::{self, Edit, Parts, after_trailing_comments, indent_of, starts_line};
 
 /// Something to be written below an element.
@@ -50,6 +50,16 @@ impl<'w, 'm> New<'w, 'm> {
     }
 }
 
+impl<'w> New<'w, '_> {
+    /// The elements of the patch among these.
+    pub(super) fn elements(all: &[New<'w, '_>]) -> impl Iterator<Item = &'w Element> {
+        all.iter().filter_map(|one| match one.what {
+            What::Element(element) => Some(element),
+            _ => None,
+        })
+    }
+}
+
 impl New<'_, '_> {
     fn name(&self) -> &str {
         match &self.what {
@@ -57,6 +67,15 @@ impl New<'_, '_> {
             What::Arg(_) => "arg",
             What::Commandline(_) => "commandline",
         }
+    }
+
+    /// The number by which libvirt sorts it among others of its name.
+    fn number(&self, parent: &str) -> Option<u64> {
+        let What::Element(element) = &self.what else {
+            return None;
+        };
+        let key = order::number(parent, &element.name)?;
+        element.attribute(key)?.trim().parse().ok()
     }
 }
 
@@ -68,6 +87,8 @@ pub(super) struct Siblings<'w, 'm> {
     ends: Vec<(&'w str, Node<'m, 'm>, Node<'m, 'm>)>,
     /// Those that stand for one of the patch's that are to be appended.
     pub(super) appended: HashSet<NodeId>,
+    /// Those of the patch that are not there, and are not made.
+    pub(super) missed: Vec<&'w Element>,
     /// Those that go.
     pub(super) removed: HashSet<NodeId>,
 }
@@ -138,7 +159,10 @@ impl<'m> Merger<'m> {
                 .error(wanted, message)
                 .at(self.document.position(text.range().start)));
         }
-        new.sort_by_key(|one| order::rank(parent, one.name()).unwrap_or(usize::MAX));
+        new.sort_by_key(|one| {
+            let rank = order::rank(parent, one.name()).unwrap_or(usize::MAX);
+            (rank, one.number(parent))
+        });
         let parts = Parts::of(self.text, target);
         let layout = self.layout(target, &parts);
         let empty = !target
@@ -149,10 +173,11 @@ impl<'m> Merger<'m> {
         } else {
             let places = Places::of(self.text, target, &parts);
             for one in &new {
-                let at = match &one.beside {
-                    Beside::Nothing => places.of_rank(order::rank(parent, one.name())),
-                    Beside::After(node) => places.after(*node),
-                    Beside::Before(node) => places.before(*node),
+                let at = match (places.of_number(parent, one), &one.beside) {
+                    (Some(at), _) => at,
+                    (None, Beside::Nothing) => places.of_rank(order::rank(parent, one.name())),
+                    (None, Beside::After(node)) => places.after(*node),
+                    (None, Beside::Before(node)) => places.before(*node),
                 };
                 let written = self.line(target, &layout, one, at);
                 self.edits.push(Edit::insert(at, written));
@@ -273,6 +298,24 @@ impl<'m> Places<'m> {
         }
     }
 
+    /// Among those that libvirt sorts by a number: after the last that has a smaller one, or before
+    /// the first.
+    fn of_number(&self, parent: &str, new: &New<'_, 'm>) -> Option<usize> {
+        let number = new.number(parent)?;
+        let key = order::number(parent, new.name())?;
+        let name = new.name();
+        let mut numbered = self.elements.iter().filter_map(|(_, node)| {
+            let is_one = node.tag_name().name() == name && document::namespace_of(*node).is_none();
+            let number: u64 = node.attribute(key)?.trim().parse().ok()?;
+            is_one.then_some((number, *node))
+        });
+        let mut all = numbered.clone();
+        match numbered.rfind(|(other, _)| *other < number) {
+            Some((_, node)) => Some(self.after(node)),
+            None => all.next().map(|(_, node)| self.before(node)),
+        }
+    }
+
     /// After the last sibling that libvirt writes no later than this one; at the start otherwise.
     fn of_rank(&self, rank: Option<usize>) -> usize {
         let anchor = match rank {
@@ -328,7 +371,7 @@ pub(super) fn element_matches(node: Node<'_, '_>, wanted: &Element, exactly: boo
                 _ => false,
             });
     let text = match &wanted.text {
-        Some(text) => document::text_of(node) == Some(text),
+        Some(text) => contents::has_text(node, wanted, text, exactly),
         None => !exactly || document::text_of(node).is_none(),
     };
     if !(attributes && text) {

@@ -10,14 +10,14 @@ use std::collections::{HashMap, HashSet};
 
 use roxmltree::{Node, NodeId};
 
-use super::patch::Element;
+use super::patch::{Element, Op};
 use crate::document;
 
 mod spelling;
 mod words;
 
-pub use spelling::same;
 use spelling::spelt;
+pub use spelling::{same, same_text};
 use words::readable;
 pub use words::{described, how_to_choose, names_of_keys};
 
@@ -364,6 +364,21 @@ pub fn unique_key(parent: &str, wanted: &Element) -> Option<(String, String)> {
     let key = identity.keys.first()?;
     let readable = readable(key).trim_end_matches('=').to_owned();
     Some((readable, spelt(&in_patch(wanted, key)?).into_owned()))
+}
+
+/// What is to become of a part that holds a key of `wanted`, where that never makes one
+/// (`<target dev='vda' patch:op='remove'/>`): then `wanted` speaks of an element that is there.
+pub(super) fn op_of_key(parent: &str, wanted: &Element) -> Option<Op> {
+    let keys = identity(parent, &wanted.name)?.keys.iter();
+    let mut said = keys.filter(|key| in_patch(wanted, key).is_some());
+    said.find_map(|key| {
+        let mut part = wanted;
+        let mut names = split(key).0.split('/');
+        names.find_map(|name| {
+            part = part.child(name)?;
+            part.op.makes_none().then_some(part.op)
+        })
+    })
 }
 
 /// Whether a definition has only one element of this name below one of that name, so that two of

@@ -125,7 +125,7 @@ struct Merger<'m> {
 impl<'m> Merger<'m> {
     /// Makes `target` say what `wanted` says.
     fn element(&mut self, target: Node<'m, 'm>, wanted: &Element) -> Result<(), MergeError> {
-        if !wanted.attributes.is_empty() {
+        if !wanted.attributes.is_empty() || wanted.text.is_some() {
             self.attributes(target, wanted)?;
         }
         if let Some(text) = &wanted.text {
@@ -277,9 +277,12 @@ impl<'m> Merger<'m> {
                 return self.there_or_new(children, wanted, there, siblings, new);
             }
             Op::Keep => {
-                if let Match::One(node) = claim {
-                    siblings.there(wanted, node);
-                    siblings.appended.insert(node.id());
+                match claim {
+                    Match::One(node) => {
+                        siblings.there(wanted, node);
+                        siblings.appended.insert(node.id());
+                    }
+                    _ => siblings.missed.push(wanted),
                 }
                 return Ok(());
             }
@@ -347,20 +350,39 @@ impl<'m> Merger<'m> {
         if let Some(missing) = wanted.first_to_exist() {
             return Err(self.nothing_to_remove(missing, children.parent()));
         }
-        self.note_updates(wanted);
-        if !wanted.only_removes(children.parent().tag_name().name()) {
+        let parent = children.parent().tag_name().name();
+        self.note_updates(parent, wanted);
+        if !wanted.is_written(parent) {
+            siblings.missed.push(wanted);
+        } else if !wanted.only_removes(parent) {
+            let rival = claims::rival(parent, wanted, New::elements(new), &siblings.missed);
+            let rivals = rival.map(|other| (other, wanted));
+            if let Some((other, one)) = rivals.or_else(|| claims::rivals_in(wanted)) {
+                return Err(self.two_of_one(one, other));
+            }
             new.push(siblings.new_element(wanted));
         }
         Ok(())
     }
 
+    fn two_of_one(&self, wanted: &Element, other: &Element) -> MergeError {
+        let message = format!(
+            "<{}> would be new, and nothing tells it from the one in line {} of the patch, which says something else",
+            wanted.name,
+            self.patch.line(other.offset)
+        );
+        self.error(wanted, message)
+    }
+
     /// Of what is inside a new element nothing is there to update.
-    fn note_updates(&mut self, wanted: &Element) {
+    fn note_updates(&mut self, parent: &str, wanted: &Element) {
+        let is_update = |op: Op| op == Op::Update;
+        if is_update(wanted.op) || keys::op_of_key(parent, wanted).is_some_and(is_update) {
+            self.absent.push(keys::described(parent, wanted));
+            return;
+        }
         for child in &wanted.children {
-            match child.op {
-                Op::Update => self.absent.push(keys::described(&wanted.name, child)),
-                _ => self.note_updates(child),
-            }
+            self.note_updates(&wanted.name, child);
         }
     }
 
@@ -422,6 +444,9 @@ impl<'m> Merger<'m> {
     ) -> Result<Vec<Node<'m, 'm>>, MergeError> {
         let removed = match claim {
             Match::One(node) if element_matches(node, wanted, false) => vec![node],
+            Match::Ambiguous(node, other) if element_matches(node, wanted, false) => {
+                return Err(self.ambiguous(wanted, node, other));
+            }
             _ => Vec::new(),
         };
         self.remove_all(children, wanted, removed)

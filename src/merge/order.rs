@@ -14,6 +14,9 @@ pub fn rank(parent: &str, name: &str) -> Option<usize> {
         "devices" => DEVICES,
         "pm" => &["suspend-to-mem", "suspend-to-disk"],
         "commandline" => &["arg", "env"],
+        "numatune" => &["memory", "memnode"],
+        "numa" => &["cell", "interconnects"],
+        "vcpus" => &["vcpu"],
         "disk" => DISK,
         "interface" => INTERFACE,
         "hostdev" => &[
@@ -31,6 +34,11 @@ pub fn rank(parent: &str, name: &str) -> Option<usize> {
             "address",
         ],
         "video" => &["driver", "model", "alias", "address"],
+        "rng" => &["rate", "backend", "driver", "alias", "address"],
+        "serial" | "parallel" | "console" | "channel" => {
+            &["source", "protocol", "log", "target", "alias", "address"]
+        }
+        "source" => SOURCE,
         "controller" => &["master", "driver", "model", "target", "alias", "address"],
         "graphics" => &[
             "listen",
@@ -51,6 +59,18 @@ pub fn rank(parent: &str, name: &str) -> Option<usize> {
         ],
     };
     order.iter().position(|one| *one == name)
+}
+
+/// The number by which libvirt stores the elements of this name below `parent`, whatever their order
+/// was (libvirt 9.0, measured).
+pub fn number(parent: &str, name: &str) -> Option<&'static str> {
+    Some(match (parent, name) {
+        ("cputune", "vcpupin") => "vcpu",
+        ("cputune", "iothreadpin") => "iothread",
+        ("vcpus", "vcpu") | ("numa", "cell") => "id",
+        ("numatune", "memnode") => "cellid",
+        _ => return None,
+    })
 }
 
 const DOMAIN: &[&str] = &[
@@ -274,6 +294,27 @@ const DISK: &[&str] = &[
     "encryption",
     "boot",
     "alias",
+    "address",
+];
+
+/// Of disks, and what tells host devices.
+const SOURCE: &[&str] = &[
+    "host",
+    "snapshot",
+    "config",
+    "initiator",
+    "ssl",
+    "cookies",
+    "readahead",
+    "timeout",
+    "identity",
+    "slices",
+    "seclabel",
+    "auth",
+    "encryption",
+    "reservations",
+    "vendor",
+    "product",
     "address",
 ];
 

@@ -186,6 +186,12 @@ impl Patch {
         resolve::head_comment(&self.text)
     }
 
+    /// The line of its text with this byte.
+    pub(super) fn line(&self, offset: usize) -> usize {
+        let before = self.text.get(..offset).unwrap_or_default();
+        1 + before.matches('\n').count()
+    }
+
     /// Whether a placeholder or condition may speak of `name`, or of something below it. A hint
     /// for gathering facts, which may say yes for nothing.
     pub fn mentions(&self, name: &str) -> bool {
@@ -236,7 +242,7 @@ pub struct Element {
     pub name: String,
     /// Attributes in order, with their namespaces; `None` as value: to be taken out.
     pub attributes: Vec<Attribute>,
-    /// Non-blank text, trimmed.
+    /// Non-blank text, trimmed where blanks are layout.
     pub text: Option<String>,
     /// Child elements.
     pub children: Vec<Element>,
@@ -278,7 +284,7 @@ impl Op {
     }
 
     /// Whether it never makes an element that is not there.
-    fn makes_none(self) -> bool {
+    pub(super) fn makes_none(self) -> bool {
         matches!(
             self,
             Op::Remove | Op::RemoveExisting | Op::Keep | Op::Update
@@ -322,9 +328,17 @@ impl Element {
             .find(|child| child.name == name && child.namespace.is_none())
     }
 
-    /// The children it has when it is written: all but those that are to go.
+    /// The children it has when it is written: all but those that are to go, or speak of one that is
+    /// there.
     pub(super) fn written_children(&self) -> impl Iterator<Item = &Element> {
-        self.children.iter().filter(|child| !child.op.makes_none())
+        let children = self.children.iter();
+        children.filter(|child| child.is_written(&self.name))
+    }
+
+    /// Whether one is made below `parent` where there is none.
+    pub(super) fn is_written(&self, parent: &str) -> bool {
+        let speaks_of_another = || super::keys::op_of_key(parent, self).is_some();
+        !self.op.makes_none() && (self.op == Op::Append || !speaks_of_another())
     }
 
     /// The first element in it, or itself, of which there has to be one to remove.
@@ -340,7 +354,7 @@ impl Element {
     /// from others is no more than a part of the way.
     pub(super) fn only_removes(&self, parent: &str) -> bool {
         match self.op {
-            op if op.makes_none() => true,
+            _ if !self.is_written(parent) => true,
             Op::Merge => {
                 let is_unset = |attribute: &&Attribute| attribute.value.is_none();
                 let names_it = |attribute: &Attribute| {

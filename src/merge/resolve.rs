@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use roxmltree::{Attribute as TreeAttribute, Node};
 
+use super::contents;
 use super::error::MergeError;
 use super::patch::{Attribute, DIRECTIVES, Element, Op, Patch, Wanted};
 use super::places;
@@ -408,6 +409,9 @@ impl Resolver<'_> {
                     None => left_out = true,
                 }
             } else if let Some(text) = child.text().filter(|_| child.is_text()) {
+                let parent = node.parent_element();
+                let parent = parent.map_or("", |parent| parent.tag_name().name());
+                let text = contents::trimmed(parent, &element.name, text);
                 self.text(&mut element, text, self.at(child.range().start))?;
             }
         }
@@ -436,7 +440,7 @@ impl Resolver<'_> {
         if text.trim().is_empty() {
             return Ok(());
         }
-        let text = self.expand(text.trim(), offset)?;
+        let text = self.expand(&text, offset)?;
         element.text = match (element.text.take(), text) {
             (Some(before), Some(text)) => Some(before + &text),
             (before, text) => before.or(text),

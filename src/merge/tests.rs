@@ -3,8 +3,11 @@
 
 use super::*;
 
+mod keyed;
 mod lines;
+mod order;
 mod siblings;
+mod values;
 
 #[track_caller]
 fn check(before: &str, patch: &str, after: &str) {
@@ -143,6 +146,33 @@ fn new_elements_look_like_their_neighbours() {
         "<domain><os><type arch='x86_64'>hvm</type></os><devices><memballoon model='none'/></devices></domain>",
         "<domain type=\"kvm\">\r\n    <name>a</name>\r\n    <os>\r\n        <type arch=\"x86_64\">hvm</type>\r\n    </os>\r\n    <devices>\r\n        <emulator>q</emulator>\r\n        <memballoon model=\"none\"/>\r\n    </devices>\r\n</domain>\r\n",
     );
+    // The lines of a text as well, be it new or changed.
+    let text = "<description>one\ntwo\r\nthree</description>";
+    for end in ["\n", "\r\n"] {
+        let lines = format!("one{end}two{end}three");
+        let domain =
+            |inside: &str| format!("<domain>{end}  <name>a</name>{end}{inside}</domain>{end}");
+        let after = domain(&format!("  <description>{lines}</description>{end}"));
+        for before in [
+            String::new(),
+            format!("  <description>old{end}text</description>{end}"),
+            format!("  <description/>{end}"),
+        ] {
+            check(
+                &domain(&before),
+                &format!("<domain>{text}</domain>"),
+                &after,
+            );
+            check(
+                &domain(&before),
+                &format!(
+                    "<domain xmlns:patch='urn:virt-patch:1'>{}</domain>",
+                    text.replacen('>', " patch:op='replace'>", 1)
+                ),
+                &after,
+            );
+        }
+    }
     // Mixed line ends: the line before keeps its own.
     check(
         "<domain>\r\n  <name>a</name>\n  <vcpu>2</vcpu>\r\n</domain>",

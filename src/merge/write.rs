@@ -5,7 +5,7 @@ use roxmltree::Node;
 use super::Merger;
 use super::insert::{New, What};
 use super::patch::{Attribute, Element, Op};
-use crate::document::{escape_attribute, escape_text, indent_of, qemu::NAMESPACE};
+use crate::document::{escape_attribute, indent_of, qemu::NAMESPACE};
 
 /// The namespace every document binds to the prefix `xml`.
 const XML: &str = "http://www.w3.org/XML/1998/namespace";
@@ -127,7 +127,7 @@ impl<'m> Merger<'m> {
         indent: Option<&str>,
     ) {
         if let Some(text) = &element.text {
-            out.push_str(&escape_text(text));
+            out.push_str(&self.text_in_lines(text));
             return;
         }
         let inner = self.deeper(indent);

@@ -5,11 +5,33 @@ use std::borrow::Cow;
 use crate::idset;
 
 /// Equal as text, as numbers where the one that is there is hexadecimal (`0x01` and `0x1` or `1`), as sets
-/// of numbers, or as MAC addresses.
+/// of numbers, as MAC addresses, or as UUIDs of which one has its hyphens.
 pub fn same(have: &str, want: &str) -> bool {
     have == want
         || ((have.starts_with("0x") || set(have).is_some()) && spelt(have) == spelt(want))
         || (is_mac(have) && have.eq_ignore_ascii_case(want))
+        || ((have.len() == WITH_HYPHENS || want.len() == WITH_HYPHENS) && same_uuid(have, want))
+}
+
+/// Whether libvirt reads the text of an element of this name as the same.
+pub fn same_text(name: &str, have: &str, want: &str) -> bool {
+    have == want || (matches!(name, "uuid" | "genid") && same_uuid(have, want))
+}
+
+fn same_uuid(have: &str, want: &str) -> bool {
+    uuid(have).is_some_and(|have| uuid(want) == Some(have))
+}
+
+/// The bytes of a UUID with its hyphens.
+const WITH_HYPHENS: usize = 36;
+
+/// The digits of a UUID, which libvirt reads in any case, with and without hyphens.
+fn uuid(value: &str) -> Option<String> {
+    if !(32..=WITH_HYPHENS).contains(&value.len()) {
+        return None;
+    }
+    let digits = value.replace('-', "").to_ascii_lowercase();
+    (digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())).then_some(digits)
 }
 
 fn is_mac(value: &str) -> bool {
@@ -22,8 +44,11 @@ fn is_mac(value: &str) -> bool {
 }
 
 /// One spelling for all values of a key by which libvirt means the same thing: numbers in any notation,
-/// sets of them (`0-3`, `0,1,2,3`), and MAC addresses in any case.
+/// sets of them (`0-3`, `0,1,2,3`), and MAC addresses and UUIDs in any case.
 pub(super) fn spelt(value: &str) -> Cow<'_, str> {
+    if let Some(digits) = uuid(value) {
+        return Cow::Owned(digits);
+    }
     if is_mac(value) {
         return Cow::Owned(value.to_ascii_lowercase());
     }

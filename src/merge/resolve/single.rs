@@ -38,7 +38,7 @@ impl Resolver<'_> {
                 let message = format!(
                     "<{}> has one patch:op here and another in line {} of the patch, and nothing tells the two apart",
                     child.name,
-                    self.line(first)
+                    self.patch.line(first.offset)
                 );
                 return Err(MergeError::in_patch(self.patch, child.offset, message));
             }
@@ -48,7 +48,7 @@ impl Resolver<'_> {
                 let message = format!(
                     "a second <{}> with {key}='{value}'; the first stands in line {} of the patch",
                     child.name,
-                    self.line(first)
+                    self.patch.line(first.offset)
                 );
                 return Err(MergeError::in_patch(self.patch, child.offset, message));
             }
@@ -84,14 +84,9 @@ impl Resolver<'_> {
         let message = format!(
             "<{}> {one} in line {} of the patch and {two} here",
             second.name,
-            self.line(first)
+            self.patch.line(first.offset)
         );
         Err(MergeError::in_patch(self.patch, second.offset, message))
-    }
-
-    pub(super) fn line(&self, element: &Element) -> usize {
-        let before = self.patch.text.get(..element.offset).unwrap_or_default();
-        1 + before.matches('\n').count()
     }
 }
 

@@ -63,7 +63,7 @@ fn cut(element: &El, c: &mut Choices<'_>) -> El {
     let mut kept = el(&element.name);
     kept.attributes.clone_from(&element.attributes);
     kept.text.clone_from(&element.text);
-    // What tells two elements apart stays, and is not what a patch takes out.
+    // What tells two elements apart stays in the patch.
     let identity = |child: &El| matches!(child.name.as_str(), "target" | "mac");
     if element.name == "qemu:commandline" {
         // One option with its value: two of a kind would contradict each other.
@@ -83,9 +83,15 @@ fn cut(element: &El, c: &mut Choices<'_>) -> El {
         if identity(child) || c.pick(3) != 1 {
             kept.children.push(cut(child, c));
         }
+        // Once more, with another directive maybe.
+        if c.pick(16) == 1 {
+            kept.children.push(cut(child, c));
+        }
     }
-    if !element.name.contains(':') && !identity(element) && c.pick(6) == 1 {
-        let op = c.of(&["default", "replace", "remove", "append"]);
+    if !element.name.contains(':') && c.pick(6) == 1 {
+        let op = c.of(&[
+            "default", "replace", "remove", "append", "keep", "update", "remove!",
+        ]);
         kept.attributes.push(("patch:op".to_owned(), op.to_owned()));
     }
     kept

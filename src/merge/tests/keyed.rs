@@ -1,0 +1,186 @@
+//! Elements whose key is to go, and elements that nothing tells apart.
+
+use super::*;
+
+fn devices(inside: &str) -> String {
+    format!("<domain xmlns:patch='urn:virt-patch:1'><devices>{inside}</devices></domain>")
+}
+
+#[test]
+fn an_element_whose_key_goes_is_one_that_is_there() {
+    let none = devices("<emulator/>");
+    for (before, patch, after) in [
+        (
+            "<interface><mac address='52:54:00:aa:bb:cc'/><model/></interface>",
+            "<interface type='user'><mac address='52:54:00:aa:bb:cc' patch:op='remove'/></interface>",
+            "<interface type='user'><model/></interface>",
+        ),
+        (
+            "<interface><alias name='ua-a'/></interface>",
+            "<interface><alias name='ua-a' patch:op='remove'/><model type='virtio'/></interface>",
+            "<interface><model type='virtio'/></interface>",
+        ),
+        (
+            "<disk><target dev='vda' bus='virtio'/></disk>",
+            "<disk device='disk'><target dev='vda' patch:op='remove'/></disk>",
+            "<disk device='disk'></disk>",
+        ),
+        (
+            "<disk><target dev='vda'/></disk>",
+            "<disk device='disk'><target dev='vda' bus='virtio' patch:op='update'/></disk>",
+            "<disk device='disk'><target dev='vda' bus='virtio'/></disk>",
+        ),
+        (
+            "<disk><target dev='vda'/></disk>",
+            "<disk patch:op='replace'><driver/><target dev='vda' patch:op='remove'/></disk>",
+            "<disk><driver/></disk>",
+        ),
+        (
+            "<disk><target dev='vda'/></disk>",
+            "<disk device='disk' patch:op='default'><target dev='vda' patch:op='keep'/></disk>",
+            "<disk><target dev='vda'/></disk>",
+        ),
+        (
+            "<serial type='pty'><target port='0'/></serial>",
+            "<serial type='pty'><target port='0' patch:op='remove'/></serial>",
+            "<serial type='pty'></serial>",
+        ),
+        (
+            "<console><target type='virtio'/></console>",
+            "<console type='pty'><target type='virtio' patch:op='remove'/></console>",
+            "<console type='pty'></console>",
+        ),
+        (
+            "<memory model='dimm'><target><node>0</node></target></memory>",
+            "<memory model='dimm' access='shared'><target><node patch:op='remove'>0</node></target></memory>",
+            "<memory model='dimm' access='shared'><target></target></memory>",
+        ),
+        (
+            "<hostdev type='usb'><source><address bus='1' device='2'/></source></hostdev>",
+            "<hostdev type='usb' managed='yes'><source><address bus='1' device='2' patch:op='keep'/></source></hostdev>",
+            "<hostdev type='usb' managed='yes'><source><address bus='1' device='2'/></source></hostdev>",
+        ),
+        (
+            "<hostdev type='usb'><source><address bus='1' device='2'/></source></hostdev>",
+            "<hostdev type='usb' managed='yes'><source patch:op='keep'><address bus='1' device='2'/></source></hostdev>",
+            "<hostdev type='usb' managed='yes'><source><address bus='1' device='2'/></source></hostdev>",
+        ),
+    ] {
+        check(&devices(before), &devices(patch), &devices(after));
+        check(&none, &devices(patch), &none);
+        // Nor is it written with what is around it.
+        check("<domain/>", &devices(patch), "<domain/>");
+        check(
+            "<domain/>",
+            &devices(&format!("<rng/>{patch}")),
+            "<domain>\n  <devices>\n    <rng/>\n  </devices>\n</domain>",
+        );
+    }
+    // An address of its own is no part of what tells it apart.
+    let hostdev = "<hostdev type='usb'><source><address bus='1'/></source></hostdev>";
+    check(
+        &devices(""),
+        &devices(&hostdev.replace("</h", "<address patch:op='remove'/></h")),
+        &devices(hostdev),
+    );
+}
+
+#[test]
+fn what_is_not_there_to_have_its_key_updated_is_told() {
+    let disk = "<disk device='disk'><target dev='vda' bus='sata' patch:op='update'/></disk>";
+    for (before, absent) in [
+        (
+            "<domain/>".to_owned(),
+            &["<disk> with <target dev='vda'>"][..],
+        ),
+        (devices(""), &["<disk> with <target dev='vda'>"]),
+        (devices("<disk><target dev='vda'/></disk>"), &[]),
+    ] {
+        let document = Document::parse_domain(&before).unwrap();
+        let patch = Patch::new("p", devices(disk));
+        let wanted = patch.resolve().unwrap();
+        let merged = merged_wanted(&document, &patch, &wanted).unwrap();
+        assert_eq!(merged.absent, absent, "{before}");
+    }
+}
+
+#[test]
+fn of_several_alike_what_stays_comes_before_what_goes() {
+    let remove = |element: &str| element.replace("/>", " patch:op='remove'/>");
+    let usb = "<redirdev bus='usb'/>";
+    let spice = "<redirdev bus='usb' type='spicevmc'/>";
+    let tcp = "<redirdev bus='usb' type='tcp'/>";
+    let one = |policy: &str| {
+        format!("<domain xmlns:patch='urn:virt-patch:1'><cpu>{policy}</cpu></domain>")
+    };
+    let (disable, require) = (
+        "<feature name='a' policy='disable'/>",
+        "<feature name='a' policy='require'/>",
+    );
+    for before in [disable, require] {
+        for patch in [
+            format!("{}{require}", remove(disable)),
+            format!("{require}{}", remove(disable)),
+        ] {
+            check(&one(before), &one(&patch), &one(require));
+        }
+    }
+    let first = format!("{}{usb}", remove(usb));
+    let two = format!("{}{first}", remove(usb));
+    for (before, patch, after) in [
+        (String::new(), &first, usb.to_owned()),
+        (spice.to_owned(), &first, spice.to_owned()),
+        (format!("{spice}{tcp}"), &first, tcp.to_owned()),
+        (spice.to_owned(), &two, spice.to_owned()),
+        (format!("{spice}{tcp}"), &two, tcp.to_owned()),
+        (format!("{tcp}{tcp}{spice}"), &two, spice.to_owned()),
+    ] {
+        check(&devices(&before), &devices(patch), &devices(&after));
+    }
+    // Each run would take one more.
+    assert_eq!(
+        refused(
+            &devices(&format!("{spice}\n{tcp}\n{tcp}")),
+            &devices(&first)
+        ),
+        "<redirdev> could be the one in line 1 or in line 2; say which with type= (line 1 of the definition)"
+    );
+}
+
+#[test]
+fn what_the_next_run_would_take_for_another_is_not_made() {
+    let (input, hub) = ("<input type='tablet' bus='usb'/>", "<hub type='usb'/>");
+    let op = |element: &str, op: &str| element.replace("/>", &format!(" patch:op='{op}'/>"));
+    for (element, first, second) in [
+        (input, "keep", "merge"),
+        (input, "keep", "replace"),
+        (input, "merge", "append"),
+        (hub, "keep", "append"),
+        (hub, "append", "merge"),
+    ] {
+        let patch = devices(&format!("{}\n{}", op(element, first), op(element, second)));
+        let message = format!(
+            "<{}> would be new, and nothing tells it from the one in line 1 of the patch, which says something else",
+            &element[1..].split(' ').next().unwrap(),
+        );
+        assert_eq!(refused(&devices(""), &patch), message, "{patch}");
+    }
+    let serial = "<serial><target port='0' patch:op='remove'/></serial>";
+    let again = devices(&format!("{serial}{}", serial.replace("remove", "merge")));
+    assert!(refused(&devices(""), &again).starts_with("<serial> would be new"));
+    let inside = "<interface><source bridge='a' patch:op='keep'/><source bridge='a'/></interface>";
+    assert!(refused(&devices(""), &devices(inside)).starts_with("<source> would be new"));
+    // Those that are there are told by their order.
+    let keep = |second: &str| devices(&format!("{}{}", op(hub, "keep"), op(hub, second)));
+    let two = devices(&hub.repeat(2));
+    check(&devices(hub), &keep("append"), &two);
+    check(&two, &keep("merge"), &two);
+    let (a, b) = ("<initarg>a</initarg>", "<initarg>b</initarg>");
+    let os =
+        |inside: &str| format!("<domain xmlns:patch='urn:virt-patch:1'><os>{inside}</os></domain>");
+    check(
+        &os(&a.repeat(2)),
+        &os(&format!("<initarg patch:op='keep'/>{b}")),
+        &os(&format!("{a}{b}")),
+    );
+}
