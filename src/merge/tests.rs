@@ -4,6 +4,7 @@
 use super::*;
 
 mod lines;
+mod parts;
 mod siblings;
 
 #[track_caller]
