@@ -446,10 +446,11 @@ fn in_patch<'p>(wanted: &'p Element, key: Key) -> Option<Cow<'p, str>> {
         .split('/')
         .filter(|name| !name.is_empty())
         .try_fold(wanted, |element, name| element.child(name))?;
-    match attribute {
-        Some(attribute) => element.attribute(attribute).map(Cow::Borrowed),
-        None => element.text.as_deref().map(Cow::Borrowed),
-    }
+    let value = match attribute {
+        Some(attribute) => element.attribute(attribute),
+        None => element.text.as_deref(),
+    };
+    value.filter(|value| counts(key, value)).map(Cow::Borrowed)
 }
 
 fn in_document<'a>(node: Node<'a, '_>, key: Key) -> Option<&'a str> {
@@ -458,10 +459,21 @@ fn in_document<'a>(node: Node<'a, '_>, key: Key) -> Option<&'a str> {
         .split('/')
         .filter(|name| !name.is_empty())
         .try_fold(node, document::child)?;
-    match attribute {
+    let value = match attribute {
         Some(attribute) => element.attribute(attribute),
         None => document::text_of(element),
-    }
+    };
+    value.filter(|value| counts(key, value))
+}
+
+/// Names that libvirt gives to devices are others at the next start, and no definition has them.
+fn counts(key: Key, value: &str) -> bool {
+    key != "alias@name" || is_own_alias(value)
+}
+
+/// Whether a device has this name from its user: libvirt keeps those only.
+pub(super) fn is_own_alias(name: &str) -> bool {
+    name.starts_with("ua-")
 }
 
 /// `a/b@c` → path `a/b`, attribute `c`; `@c` → own attribute; `a/b` → the text of a child; nothing →

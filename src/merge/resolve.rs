@@ -11,6 +11,7 @@ use super::places;
 use super::source::{self, Source};
 use crate::document::{Document, DocumentError, Position, namespace_of, qemu};
 
+mod running;
 mod single;
 mod values;
 
@@ -62,6 +63,7 @@ pub(super) fn resolve(patch: &Patch) -> Result<Wanted, MergeError> {
     };
     fold(&mut root, &|first, second| resolver.agree(first, second))?;
     resolver.contradictions(&root)?;
+    running::leave_out(&mut root);
     for addition in &patch.also {
         let mut parent = &mut root;
         for name in &addition.path {

@@ -60,8 +60,8 @@ fn attributes_keep_their_quotes_and_order() {
         ("<domain/>", "<domain type='kvm'/>", "<domain type='kvm'/>"),
         (
             "<domain  type = 'kvm' />",
-            "<domain type='qemu' id='1'/>",
-            "<domain  type = 'qemu' id='1' />",
+            "<domain type='qemu' x='1'/>",
+            "<domain  type = 'qemu' x='1' />",
         ),
         (
             "<domain a=\"1\"/>",

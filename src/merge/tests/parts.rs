@@ -265,3 +265,65 @@ fn the_same_key_is_the_same_element() {
         check(&with(before), &with(patch), &with(after));
     }
 }
+
+#[test]
+fn what_only_a_running_domain_has_is_left_out() {
+    let devices = |inside: &str| domain(&format!("<devices>{inside}</devices>"));
+    let mac = "<mac address='52:54:00:58:ba:fc'/>";
+    for (before, patch, after) in [
+        (
+            format!("<interface type='user'>{mac}</interface>"),
+            format!(
+                "<interface type='user'>{mac}<alias name='net0'/><mtu size='9000'/></interface>"
+            ),
+            format!("<interface type='user'>{mac}<mtu size='9000'/></interface>"),
+        ),
+        (
+            "<video><model type='vga'/></video>".to_owned(),
+            "<video><model type='vga'/><alias name='video0'/></video>".to_owned(),
+            "<video><model type='vga'/></video>".to_owned(),
+        ),
+        (
+            "<hub type='usb'/>".to_owned(),
+            "<hub type='usb'><alias name='hub0'/></hub><hub type='usb'><alias name='hub1'/></hub>"
+                .to_owned(),
+            "<hub type='usb'/><hub type='usb'/>".to_owned(),
+        ),
+        // A name of the user's own tells them apart, as it did.
+        (
+            "<hub type='usb'><alias name='ua-a'/></hub>".to_owned(),
+            "<hub type='usb'><alias name='ua-b'/></hub>".to_owned(),
+            "<hub type='usb'><alias name='ua-a'/></hub><hub type='usb'><alias name='ua-b'/></hub>"
+                .to_owned(),
+        ),
+        // What is there stays.
+        (
+            "<video><model type='vga'/><alias name='video0'/></video>".to_owned(),
+            "<video><model type='qxl'/><alias name='video7'/></video>".to_owned(),
+            "<video><model type='qxl'/><alias name='video0'/></video>".to_owned(),
+        ),
+        // To take one away a name says which; with a directive of its own it is meant.
+        (
+            "<rng model='virtio'><alias name='rng0'/></rng><rng model='virtio'/>".to_owned(),
+            "<rng xmlns:p='urn:virt-patch:1' p:op='remove'><alias name='rng0'/></rng>".to_owned(),
+            "<rng model='virtio'/>".to_owned(),
+        ),
+        (
+            "<rng model='virtio'/>".to_owned(),
+            "<rng><alias xmlns:p='urn:virt-patch:1' p:op='replace' name='rng0'/></rng>".to_owned(),
+            "<rng model='virtio'><alias name='rng0'/></rng>".to_owned(),
+        ),
+    ] {
+        check(&devices(&before), &devices(&patch), &devices(&after));
+    }
+    check(
+        "<domain type='kvm'/>",
+        "<domain type='kvm' id='1'/>",
+        "<domain type='kvm'/>",
+    );
+    check(
+        "<domain id='1'/>",
+        "<domain xmlns:patch='urn:virt-patch:1' patch:unset='id'/>",
+        "<domain/>",
+    );
+}
