@@ -327,3 +327,61 @@ fn what_only_a_running_domain_has_is_left_out() {
         "<domain/>",
     );
 }
+
+#[test]
+fn the_state_of_a_running_domain_is_left_out() {
+    let devices = |inside: &str| format!("<devices>{inside}</devices>");
+    for (before, live, after) in [
+        (
+            "<graphics type='vnc' port='-1' autoport='yes'/>",
+            "<graphics type='vnc' port='5900' autoport='yes' keymap='de'/>",
+            "<graphics type='vnc' port='-1' autoport='yes' keymap='de'/>",
+        ),
+        (
+            "<serial type='pty'><target port='0'/></serial>",
+            "<serial type='pty'><source path='/dev/pts/3'/><target port='0'/></serial>",
+            "<serial type='pty'><target port='0'/></serial>",
+        ),
+        (
+            "<console type='pty'/>",
+            "<console type='pty' tty='/dev/pts/3'/>",
+            "<console type='pty'/>",
+        ),
+        (
+            "<channel type='unix'><target type='virtio' name='a'/></channel>",
+            "<channel type='unix'><source mode='bind' path='/run/libvirt/qemu/channel/target/domain-1-p/a'/><target type='virtio' name='a' state='connected'/></channel>",
+            "<channel type='unix'><target type='virtio' name='a'/></channel>",
+        ),
+        (
+            "<disk><source file='/a'/><target dev='vda'/></disk>",
+            "<disk><source file='/a' index='1'/><backingStore/><target dev='vda'/></disk>",
+            "<disk><source file='/a'/><target dev='vda'/></disk>",
+        ),
+        (
+            "<interface type='network'><source network='default'/></interface>",
+            "<interface type='network'><source network='default' portid='x' bridge='virbr0'/><target dev='vnet0'/></interface>",
+            "<interface type='network'><source network='default'/></interface>",
+        ),
+    ] {
+        check(
+            &domain(&devices(before)),
+            &format!("<domain id='1'>{}</domain>", devices(live)),
+            &domain(&devices(after)),
+        );
+    }
+    check(
+        "<domain><seclabel type='dynamic' model='dac'/></domain>",
+        "<domain id='1'><seclabel type='dynamic' model='dac'><label>+1</label><imagelabel>+1</imagelabel></seclabel></domain>",
+        "<domain><seclabel type='dynamic' model='dac'/></domain>",
+    );
+    // In a patch that is none of a running domain it is meant.
+    check(
+        &domain(&devices("<graphics type='vnc' autoport='yes'/>")),
+        &domain(&devices(
+            "<graphics type='vnc' port='5901' autoport='yes'/>",
+        )),
+        &domain(&devices(
+            "<graphics type='vnc' autoport='yes' port='5901'/>",
+        )),
+    );
+}
