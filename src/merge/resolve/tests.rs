@@ -254,6 +254,18 @@ fn what_cannot_be_read_is_shown_with_its_place() {
             "2:3 <domain> holds both elements and the text '$ virsh edit vm' / -",
         ),
         (
+            "<kvm>\n  <hidden state=’on’/>\n</kvm>",
+            "2:17 a typographic quote, ’, around the value of an attribute / write ' or \" instead",
+        ),
+        (
+            "<kvm>\n  <hidden state='on’/>\n</kvm>",
+            "2:20 a typographic quote, ’, around the value of an attribute / write ' or \" instead",
+        ),
+        (
+            "<domain>\n  <kvm>\n  <hidden state=“on”/>\n</kvm></domain>",
+            "3:17 a typographic quote, “, around the value of an attribute / write ' or \" instead",
+        ),
+        (
             "<os>\n  <type>hvm</type>",
             "2:19 it ends before <os> is closed / -",
         ),
