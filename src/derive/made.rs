@@ -236,7 +236,14 @@ impl Made {
     fn tree(&self, prefixes: &mut Prefixes) -> xmltree::Element {
         let name = prefixes.qualified(self.namespace.as_deref(), &self.name);
         let mut tree = xmltree::Element::new(&name);
-        if let Some(word) = word(self.op) {
+        // Without a directive it would be taken for what a copied definition has of a running domain.
+        let generated = self.name == "alias"
+            && self.attributes.iter().any(|one| {
+                let value = one.value.as_deref();
+                one.name == "name" && value.is_some_and(|name| !name.starts_with("ua-"))
+            });
+        let word = word(self.op).or(generated.then_some("replace"));
+        if let Some(word) = word {
             tree.attributes
                 .insert("patch:op".to_owned(), word.to_owned());
         }

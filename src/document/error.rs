@@ -90,6 +90,16 @@ impl DocumentError {
         if let Some(error) = not_from_the_start(text) {
             return error;
         }
+        if let E::InvalidChar(..) | E::InvalidChar2(..) | E::InvalidAttributeValue(_) = error
+            && let Some((offset, quote)) = typographic_quote(text, offset)
+        {
+            return Self::new(
+                text,
+                offset,
+                format!("a typographic quote, {quote}, around the value of an attribute"),
+                Some("write ' or \" instead"),
+            );
+        }
         match error {
             E::UnknownNamespace(prefix, _)
                 if prefix == "qemu" || text.contains(&format!("<{prefix}:commandline")) =>
@@ -252,6 +262,28 @@ fn not_from_the_start(text: &str) -> Option<DocumentError> {
         "it is not XML: it does not begin with '<'",
         Some(&help),
     ))
+}
+
+/// The first quote of a word processor or wiki that stands for one of XML's in the tag that is wrong at
+/// `offset`: behind `=`, or at the end of a value.
+fn typographic_quote(text: &str, offset: usize) -> Option<(usize, char)> {
+    let start = text.get(..offset)?.rfind('<')?;
+    let tag = text.get(start..)?.char_indices().skip(1);
+    tag.take_while(|(_, c)| *c != '<')
+        .map(|(at, c)| (start + at, c))
+        .filter(|(_, c)| {
+            matches!(
+                c,
+                '\u{2018}'..='\u{201f}' | '\u{2032}' | '\u{2033}' | '«' | '»'
+            )
+        })
+        .find(|(at, c)| {
+            let before = text.get(..*at).unwrap_or_default().trim_end();
+            let behind = text.get(at + c.len_utf8()..).unwrap_or_default();
+            before.ends_with('=')
+                || behind
+                    .starts_with(|next: char| next.is_whitespace() || matches!(next, '/' | '>'))
+        })
 }
 
 /// Whether the parser stopped at an element after the root.

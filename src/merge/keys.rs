@@ -13,6 +13,7 @@ use roxmltree::{Node, NodeId};
 use super::patch::{Element, Op};
 use crate::document;
 
+mod parts;
 mod spelling;
 mod words;
 
@@ -21,7 +22,8 @@ pub use spelling::{same, same_text};
 use words::readable;
 pub use words::{described, how_to_choose, names_of_keys};
 
-/// A part of an identity: an attribute (`@dev`), or an attribute of a child (`target@dev`).
+/// A part of an identity: an attribute (`@dev`), an attribute of a child (`target@dev`), the text of a
+/// child (`path`), or the element's own (nothing).
 type Key = &'static str;
 
 /// How elements of one name below one parent are told apart.
@@ -38,6 +40,8 @@ struct Identity {
     many: bool,
     /// libvirt refuses two with one key (measured), or keeps only one of them.
     unique: bool,
+    /// A key the patch does not name is not to be there.
+    whole: bool,
 }
 
 const fn by(parent: &'static str, name: &'static str, keys: &'static [Key]) -> Identity {
@@ -48,6 +52,7 @@ const fn by(parent: &'static str, name: &'static str, keys: &'static [Key]) -> I
         tie: &[],
         many: false,
         unique: false,
+        whole: false,
     }
 }
 
@@ -69,7 +74,11 @@ const IDENTITIES: &[Identity] = &[
     by("devices", "filesystem", &["target@dir"]),
     Identity {
         many: true,
-        ..by("devices", "input", &["@type", "@bus", "source@dev"])
+        ..by(
+            "devices",
+            "input",
+            &["@type", "@bus", "source@dev", "source@evdev"],
+        )
     },
     by("devices", "graphics", &["@type"]),
     Identity {
@@ -95,6 +104,15 @@ const IDENTITIES: &[Identity] = &[
             "source/address@uuid",
             "source/vendor@id",
             "source/product@id",
+            "source/adapter@name",
+            "source/address@target",
+            "source/address@unit",
+            "source@protocol",
+            "source@name",
+            "source@wwpn",
+            "source/block",
+            "source/char",
+            "source/interface",
         ],
     ),
     Identity {
@@ -103,7 +121,16 @@ const IDENTITIES: &[Identity] = &[
     },
     by("devices", "parallel", &["target@port"]),
     by("devices", "console", &["target@type", "target@port"]),
-    by("devices", "channel", &["target@type", "target@name"]),
+    by(
+        "devices",
+        "channel",
+        &[
+            "target@type",
+            "target@name",
+            "target@address",
+            "target@port",
+        ],
+    ),
     by("devices", "redirdev", &["@bus", "@type", "alias@name"]),
     by("devices", "rng", &["@model", "alias@name"]),
     by("devices", "watchdog", &["@model"]),
@@ -112,7 +139,7 @@ const IDENTITIES: &[Identity] = &[
     by(
         "devices",
         "memory",
-        &["@model", "target/node", "alias@name"],
+        &["@model", "target/node", "source/path", "alias@name"],
     ),
     by("devices", "hub", &["@type", "alias@name"]),
     by("devices", "smartcard", &["@mode", "alias@name"]),
@@ -143,9 +170,6 @@ const IDENTITIES: &[Identity] = &[
     by("capabilities", "del", &["@capability"]),
     by("override", "device", &["@alias"]),
     by("frontend", "property", &["@name"]),
-    by("source", "host", &["@name"]),
-    by("interface", "ip", &["@address"]),
-    by("interface", "route", &["@address"]),
     by("cookies", "cookie", &["@name"]),
 ];
 
@@ -269,6 +293,11 @@ impl<'a, 't> Children<'a, 't> {
         let keys = identity.map_or(&[] as &[Key], |identity| identity.keys);
         let mut candidates = self.candidates(wanted, keys);
         candidates.retain(|node| agree(*node, wanted, keys));
+        if identity.is_some_and(|identity| identity.whole) {
+            let unsaid = |key: &&Key| in_patch(wanted, key).is_none();
+            let has = |node: &Node<'_, '_>, key: &Key| in_document(*node, key).is_some();
+            candidates.retain(|node| !keys.iter().filter(unsaid).any(|key| has(node, key)));
+        }
         candidates
     }
 
@@ -412,7 +441,7 @@ fn is_companion(wanted: &Element, there: Node<'_, '_>) -> bool {
 }
 
 fn identity(parent: &str, name: &str) -> Option<&'static Identity> {
-    IDENTITIES.iter().find(|identity| {
+    parts::PARTS.iter().chain(IDENTITIES).find(|identity| {
         identity.name == name && (identity.parent == parent || identity.parent == "*")
     })
 }
@@ -432,10 +461,11 @@ fn in_patch<'p>(wanted: &'p Element, key: Key) -> Option<Cow<'p, str>> {
         .split('/')
         .filter(|name| !name.is_empty())
         .try_fold(wanted, |element, name| element.child(name))?;
-    match attribute {
-        Some(attribute) => element.attribute(attribute).map(Cow::Borrowed),
-        None => element.text.as_deref().map(Cow::Borrowed),
-    }
+    let value = match attribute {
+        Some(attribute) => element.attribute(attribute),
+        None => element.text.as_deref(),
+    };
+    value.filter(|value| counts(key, value)).map(Cow::Borrowed)
 }
 
 fn in_document<'a>(node: Node<'a, '_>, key: Key) -> Option<&'a str> {
@@ -444,13 +474,25 @@ fn in_document<'a>(node: Node<'a, '_>, key: Key) -> Option<&'a str> {
         .split('/')
         .filter(|name| !name.is_empty())
         .try_fold(node, document::child)?;
-    match attribute {
+    let value = match attribute {
         Some(attribute) => element.attribute(attribute),
         None => document::text_of(element),
-    }
+    };
+    value.filter(|value| counts(key, value))
 }
 
-/// `a/b@c` → path `a/b`, attribute `c`; `@c` → own attribute; `a/b` → the text of a child.
+/// Names that libvirt gives to devices are others at the next start, and no definition has them.
+fn counts(key: Key, value: &str) -> bool {
+    key != "alias@name" || is_own_alias(value)
+}
+
+/// Whether a device has this name from its user: libvirt keeps those only.
+pub(super) fn is_own_alias(name: &str) -> bool {
+    name.starts_with("ua-")
+}
+
+/// `a/b@c` → path `a/b`, attribute `c`; `@c` → own attribute; `a/b` → the text of a child; nothing →
+/// its own text.
 fn split(key: Key) -> (&'static str, Option<&'static str>) {
     match key.split_once('@') {
         Some((path, attribute)) => (path, Some(attribute)),

@@ -12,7 +12,9 @@ use super::places;
 use super::source::{self, Source};
 use crate::document::{Document, DocumentError, Position, namespace_of, qemu};
 
+mod running;
 mod single;
+mod text;
 mod values;
 
 use single::fold;
@@ -63,6 +65,7 @@ pub(super) fn resolve(patch: &Patch) -> Result<Wanted, MergeError> {
     };
     fold(&mut root, &|first, second| resolver.agree(first, second))?;
     resolver.contradictions(&root)?;
+    running::leave_out(&mut root);
     for addition in &patch.also {
         let mut parent = &mut root;
         for name in &addition.path {
@@ -393,6 +396,8 @@ impl Resolver<'_> {
             self.pairs_stay_together(node)?;
         }
         let mut left_out = false;
+        let is_part = |child: &Node<'_, '_>| child.is_element() && !is_directive(*child);
+        let has_elements = node.children().any(|child| is_part(&child));
         for child in node.children() {
             if let Some(other) = child
                 .tag_name()
@@ -408,44 +413,25 @@ impl Resolver<'_> {
                     Some(child) => element.children.push(child),
                     None => left_out = true,
                 }
-            } else if let Some(text) = child.text().filter(|_| child.is_text()) {
+            } else if let Some((offset, shown)) = self.text_of(child) {
+                if has_elements {
+                    let name = &element.name;
+                    let message = format!("<{name}> holds both elements and the text '{shown}'");
+                    return Err(self.error(offset, message));
+                }
                 let parent = node.parent_element();
                 let parent = parent.map_or("", |parent| parent.tag_name().name());
+                let text = child.text().unwrap_or_default();
                 let text = contents::trimmed(parent, &element.name, text);
-                self.text(&mut element, text, self.at(child.range().start))?;
+                self.text(&mut element, text, offset)?;
             }
-        }
-        if let Some(text) = &element.text
-            && !element.children.is_empty()
-        {
-            let text: String = text.chars().take(30).collect();
-            return Err(self.error(
-                offset,
-                format!(
-                    "<{}> holds both elements and the text '{text}'",
-                    element.name
-                ),
-            ));
         }
         // What stands only around something that is left out is left out with it.
         let bare = element.attributes.is_empty()
             && element.children.is_empty()
             && element.text.is_none()
             && element.op == Op::Merge;
-        Ok((!(left_out && bare)).then_some(element))
-    }
-
-    fn text(&self, element: &mut Element, text: &str, offset: usize) -> Result<(), MergeError> {
-        let text = source::without_dots(text);
-        if text.trim().is_empty() {
-            return Ok(());
-        }
-        let text = self.expand(&text, offset)?;
-        element.text = match (element.text.take(), text) {
-            (Some(before), Some(text)) => Some(before + &text),
-            (before, text) => before.or(text),
-        };
-        Ok(())
+        Ok((!(bare && (left_out || self.is_only_dots(node)))).then_some(element))
     }
 
     fn directive(
@@ -549,28 +535,6 @@ impl Resolver<'_> {
             });
         }
         Ok(all)
-    }
-
-    /// Text between fragments: dots, or a mistake.
-    fn no_text(&self, node: Node<'_, '_>) -> Result<(), MergeError> {
-        let Some(text) = node.text().filter(|_| node.is_text()) else {
-            return Ok(());
-        };
-        let left = source::without_dots(text);
-        let left = left.trim();
-        if left.is_empty() {
-            return Ok(());
-        }
-        let skipped = text.find(left.split_whitespace().next().unwrap_or_default());
-        let offset = self.at(node.range().start) + skipped.unwrap_or(0);
-        let shown: String = left
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .chars()
-            .take(30)
-            .collect();
-        Err(self.error(offset, format!("text where elements are: '{shown}'")))
     }
 
     fn offset(&self, node: Node<'_, '_>) -> usize {

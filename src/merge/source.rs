@@ -139,7 +139,7 @@ pub(super) fn without_dots(text: &str) -> Cow<'_, str> {
     }
 }
 
-fn has_dots(text: &str) -> bool {
+pub(super) fn has_dots(text: &str) -> bool {
     // The first byte of either, of which most patches have none.
     memchr::memchr2(b'.', 0xe2, text.as_bytes()).is_some()
         && (text.contains("...") || text.contains('…'))

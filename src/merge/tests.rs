@@ -6,6 +6,7 @@ use super::*;
 mod keyed;
 mod lines;
 mod order;
+mod parts;
 mod siblings;
 mod values;
 
@@ -62,8 +63,8 @@ fn attributes_keep_their_quotes_and_order() {
         ("<domain/>", "<domain type='kvm'/>", "<domain type='kvm'/>"),
         (
             "<domain  type = 'kvm' />",
-            "<domain type='qemu' id='1'/>",
-            "<domain  type = 'qemu' id='1' />",
+            "<domain type='qemu' x='1'/>",
+            "<domain  type = 'qemu' x='1' />",
         ),
         (
             "<domain a=\"1\"/>",

@@ -56,6 +56,7 @@ pub fn described(parent: &str, wanted: &Element) -> String {
             Some(match split(key) {
                 ("", Some(attribute)) => format!("{attribute}='{value}'"),
                 (path, Some(attribute)) => format!("<{path} {attribute}='{value}'>"),
+                ("", None) => format!("the text '{value}'"),
                 (path, None) => format!("<{path}>{value}"),
             })
         })
@@ -70,6 +71,7 @@ pub(super) fn readable(key: Key) -> String {
     match split(key) {
         ("", Some(attribute)) => format!("{attribute}="),
         (path, Some(attribute)) => format!("<{path} {attribute}=…>"),
+        ("", None) => "its text".to_owned(),
         (path, None) => format!("<{path}>"),
     }
 }

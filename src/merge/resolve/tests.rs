@@ -157,6 +157,17 @@ fn dots_stand_for_what_is_left_out() {
     ] {
         gives(text, &hyperv);
     }
+    // Of what is only dots nothing is made.
+    for text in [
+        "<os>\n  <loader ...>...</loader>\n</os>",
+        "<tpm ...>...</tpm>",
+        "<tpm .../><rng [...] />",
+        "<hostdev mode='...'>…</hostdev>",
+        "<devices><hostdev ...>\n  ...\n</hostdev>...</devices>",
+        "<domain ...>...<features>...</features></domain>",
+    ] {
+        gives(text, DOMAIN);
+    }
     // Only dots by themselves.
     gives(
         "<description>and so on ...</description>",
@@ -236,7 +247,27 @@ fn what_cannot_be_read_is_shown_with_its_place() {
         ),
         (
             "<domain>\n  <vcpu>4</vcpu>\n  so that it works\n</domain>",
-            "1:1 <domain> holds both elements and the text 'so that it works' / -",
+            "3:3 <domain> holds both elements and the text 'so that it works' / -",
+        ),
+        (
+            "<features>\r\n<acpi/>\r\n ... foo\r\n</features>",
+            "3:6 <features> holds both elements and the text 'foo' / -",
+        ),
+        (
+            "<domain>\n  $ virsh edit vm\n  <os>\n    <type>hvm</type>\n  </os>\n</domain>",
+            "2:3 <domain> holds both elements and the text '$ virsh edit vm' / -",
+        ),
+        (
+            "<kvm>\n  <hidden state=’on’/>\n</kvm>",
+            "2:17 a typographic quote, ’, around the value of an attribute / write ' or \" instead",
+        ),
+        (
+            "<kvm>\n  <hidden state='on’/>\n</kvm>",
+            "2:20 a typographic quote, ’, around the value of an attribute / write ' or \" instead",
+        ),
+        (
+            "<domain>\n  <kvm>\n  <hidden state=“on”/>\n</kvm></domain>",
+            "3:17 a typographic quote, “, around the value of an attribute / write ' or \" instead",
         ),
         (
             "<os>\n  <type>hvm</type>",

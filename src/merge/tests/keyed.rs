@@ -175,12 +175,4 @@ fn what_the_next_run_would_take_for_another_is_not_made() {
     let two = devices(&hub.repeat(2));
     check(&devices(hub), &keep("append"), &two);
     check(&two, &keep("merge"), &two);
-    let (a, b) = ("<initarg>a</initarg>", "<initarg>b</initarg>");
-    let os =
-        |inside: &str| format!("<domain xmlns:patch='urn:virt-patch:1'><os>{inside}</os></domain>");
-    check(
-        &os(&a.repeat(2)),
-        &os(&format!("<initarg patch:op='keep'/>{b}")),
-        &os(&format!("{a}{b}")),
-    );
 }
