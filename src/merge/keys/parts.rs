@@ -4,10 +4,10 @@
 //! devices, but for those that nothing but their order tells apart (`<certificate>`, `<baseBoard>`). What is
 //! `unique` libvirt refuses with one key, or keeps the last of (measured with 9.0).
 
-use super::{Identity, by, unique};
+use super::{Identity, Key, by, unique};
 
 /// Told apart also by what it does not say: without a class, a filter is for every class.
-const fn whole(parent: &'static str, name: &'static str, keys: &'static [super::Key]) -> Identity {
+const fn whole(parent: &'static str, name: &'static str, keys: &'static [Key]) -> Identity {
     Identity {
         whole: true,
         ..by(parent, name, keys)
@@ -15,7 +15,7 @@ const fn whole(parent: &'static str, name: &'static str, keys: &'static [super::
 }
 
 /// A list in which the same may stand twice.
-const fn list(parent: &'static str, name: &'static str, keys: &'static [super::Key]) -> Identity {
+const fn list(parent: &'static str, name: &'static str, keys: &'static [Key]) -> Identity {
     Identity {
         many: true,
         ..by(parent, name, keys)
