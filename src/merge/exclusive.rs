@@ -84,13 +84,7 @@ pub(super) fn surplus(target: Node<'_, '_>, wanted: &Element) -> Vec<Attribute> 
     let mut gone: Vec<&str> = excluded(target, wanted);
     gone.extend(left_over(target, wanted));
     gone.retain(|name| target.has_attribute(*name) && !is_named(name));
-    let unset = |name: &str| Attribute {
-        namespace: None,
-        prefix: None,
-        name: name.to_owned(),
-        value: None,
-    };
-    gone.into_iter().map(unset).collect()
+    gone.into_iter().map(Attribute::unset).collect()
 }
 
 fn excluded(target: Node<'_, '_>, wanted: &Element) -> Vec<&'static str> {

@@ -220,9 +220,6 @@ impl<'m> Merger<'m> {
             for here in changes {
                 match &here.change {
                     Change::Merge(element) => self.element(node, &Element::from_tree(element))?,
-                    Change::Unset(names) => {
-                        self.element(node, &Element::unset(node.tag_name().name(), names))?;
-                    }
                     Change::Remove => self.remove_or_close(node),
                 }
             }

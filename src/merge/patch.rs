@@ -53,8 +53,6 @@ pub struct Here {
 pub enum Change {
     /// It says what this says.
     Merge(xmltree::Element),
-    /// It loses these attributes.
-    Unset(&'static [&'static str]),
     /// It goes; a parent that held nothing else is closed.
     Remove,
 }
@@ -130,11 +128,6 @@ impl Patch {
     /// Makes this element of the document say what `element` says.
     pub fn merge_at(&mut self, node: Node<'_, '_>, element: xmltree::Element) {
         self.change_at(node, Change::Merge(element));
-    }
-
-    /// Takes attributes of this element of the document out.
-    pub fn unset_at(&mut self, node: Node<'_, '_>, names: &'static [&'static str]) {
-        self.change_at(node, Change::Unset(names));
     }
 
     /// Takes this element out of the document.
@@ -402,20 +395,6 @@ impl Element {
             });
         }
         &mut self.children[index]
-    }
-
-    /// An element that takes attributes out and says nothing else.
-    pub(super) fn unset(name: &str, attributes: &[&str]) -> Element {
-        let attribute = |name: &&str| Attribute {
-            namespace: None,
-            prefix: None,
-            name: (*name).to_owned(),
-            value: None,
-        };
-        Element {
-            attributes: attributes.iter().map(attribute).collect(),
-            ..Element::new(name)
-        }
     }
 
     pub(super) fn from_tree(tree: &xmltree::Element) -> Element {

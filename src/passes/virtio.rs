@@ -126,11 +126,7 @@ fn set_model(patch: &mut Patch, device: Node<'_, '_>, fine: &[&str]) -> Option<S
         .attributes
         .insert("type".to_owned(), "virtio".to_owned());
     match model {
-        Some(model) => {
-            patch.merge_at(model, element);
-            // libvirt takes these for qxl and its relatives only.
-            patch.unset_at(model, &["ram", "vram", "vram64", "vgamem"]);
-        }
+        Some(model) => patch.merge_at(model, element),
         None => {
             let mut parent = xmltree::Element::new(device.tag_name().name());
             parent.children.push(xmltree::XMLNode::Element(element));
