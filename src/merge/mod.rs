@@ -79,6 +79,8 @@ pub fn merged_wanted(
             MergeError::Overlap { patch, source }
         })?),
     };
+    // What the patch removes and adds again may have been just so.
+    let text = text.filter(|text| text != document.text());
     Ok(Merged { text, absent })
 }
 
@@ -273,7 +275,7 @@ impl<'m> Merger<'m> {
                 return self.there_or_new(children, wanted, there, siblings, new);
             }
             Op::Default if wanted.at.is_none() => {
-                let there = children.any(wanted);
+                let there = children.any(wanted, &siblings.removed);
                 return self.there_or_new(children, wanted, there, siblings, new);
             }
             Op::Keep => {
