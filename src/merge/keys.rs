@@ -271,9 +271,10 @@ impl<'a, 't> Children<'a, 't> {
         }
     }
 
-    /// Any child that is what `wanted` is, whatever tells such apart besides.
-    pub fn any(&self, wanted: &Element) -> Option<Node<'a, 't>> {
-        self.of_identity(wanted).into_iter().next()
+    /// Any child that is what `wanted` is and not `gone`, whatever tells such apart besides.
+    pub fn any(&self, wanted: &Element, gone: &HashSet<NodeId>) -> Option<Node<'a, 't>> {
+        let mut all = self.of_identity(wanted).into_iter();
+        all.find(|node| !gone.contains(&node.id()))
     }
 
     /// All children that `wanted` may speak of where no other speaks beside it, in order.

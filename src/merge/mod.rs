@@ -17,6 +17,7 @@ pub mod order;
 mod patch;
 mod places;
 mod qemu;
+mod remove;
 mod resolve;
 mod source;
 mod write;
@@ -79,6 +80,8 @@ pub fn merged_wanted(
             MergeError::Overlap { patch, source }
         })?),
     };
+    // What the patch removes and adds again may have been just so.
+    let text = text.filter(|text| text != document.text());
     Ok(Merged { text, absent })
 }
 
@@ -176,7 +179,6 @@ impl<'m> Merger<'m> {
         Ok(())
     }
 
-    /// The changes that name their element by its place.
     /// Refuses text for what holds elements in every definition, be it empty in this one.
     fn no_text_for_elements(&self, root: &Element) -> Result<(), MergeError> {
         let has_text = |one: &&Element| one.text.is_some() && one.namespace.is_none();
@@ -204,6 +206,7 @@ impl<'m> Merger<'m> {
         }
     }
 
+    /// The changes that name their element by its place.
     fn single_elements(&mut self) -> Result<(), MergeError> {
         if self.patch.here.is_empty() {
             return Ok(());
@@ -270,7 +273,7 @@ impl<'m> Merger<'m> {
                 return self.there_or_new(children, wanted, there, siblings, new);
             }
             Op::Default if wanted.at.is_none() => {
-                let there = children.any(wanted);
+                let there = children.any(wanted, &siblings.removed);
                 return self.there_or_new(children, wanted, there, siblings, new);
             }
             Op::Keep => {
@@ -419,77 +422,6 @@ impl<'m> Merger<'m> {
             }
         });
         Ok(())
-    }
-
-    fn remove(
-        &mut self,
-        children: &Children<'m, 'm>,
-        wanted: &Element,
-    ) -> Result<Vec<Node<'m, 'm>>, MergeError> {
-        let is_meant = |node: &Node<'_, '_>| wanted.at.is_none_or(|at| node.range().start == at);
-        let mut removed = children.with_key(wanted);
-        removed.retain(|node| is_meant(node) && element_matches(*node, wanted, false));
-        self.remove_all(children, wanted, removed)
-    }
-
-    /// Of several alike in the patch, the one that this one speaks of.
-    fn remove_claimed(
-        &mut self,
-        children: &Children<'m, 'm>,
-        wanted: &Element,
-        claim: Match<'m, 'm>,
-    ) -> Result<Vec<Node<'m, 'm>>, MergeError> {
-        let removed = match claim {
-            Match::One(node) if element_matches(node, wanted, false) => vec![node],
-            Match::Ambiguous(node, other) if element_matches(node, wanted, false) => {
-                return Err(self.ambiguous(wanted, node, other));
-            }
-            _ => Vec::new(),
-        };
-        self.remove_all(children, wanted, removed)
-    }
-
-    fn remove_all(
-        &mut self,
-        children: &Children<'m, 'm>,
-        wanted: &Element,
-        removed: Vec<Node<'m, 'm>>,
-    ) -> Result<Vec<Node<'m, 'm>>, MergeError> {
-        for node in &removed {
-            self.remove_node(*node);
-        }
-        if removed.is_empty() && wanted.op == Op::RemoveExisting {
-            return Err(self.nothing_to_remove(wanted, children.parent()));
-        }
-        Ok(removed)
-    }
-
-    fn nothing_to_remove(&self, wanted: &Element, parent: Node<'_, '_>) -> MergeError {
-        let message = format!("there is no such <{}> to remove", wanted.name);
-        self.error(wanted, message)
-            .at(self.document.position(parent.range().start))
-    }
-
-    /// Removes an element; a parent that held nothing else becomes `<parent/>`.
-    fn remove_or_close(&mut self, node: Node<'m, 'm>) {
-        let blank =
-            |node: Node<'_, '_>| node.is_text() && node.text().unwrap_or("").trim().is_empty();
-        let parent = node.parent_element().filter(|parent| {
-            *parent != self.document.root()
-                && parent.children().all(|other| other == node || blank(other))
-        });
-        match parent {
-            Some(parent) => {
-                let rest = Parts::of(self.text, parent).end_of_attributes()..parent.range().end;
-                self.edits.push(Edit::replace(rest, "/>".to_owned()));
-            }
-            None => self.remove_node(node),
-        }
-    }
-
-    fn remove_node(&mut self, node: Node<'m, 'm>) {
-        let range = document::with_line(self.text, node.range());
-        self.edits.push(Edit::delete(range));
     }
 
     fn ambiguous(&self, wanted: &Element, first: Node<'_, '_>, second: Node<'_, '_>) -> MergeError {

@@ -148,6 +148,25 @@ fn of_several_alike_what_stays_comes_before_what_goes() {
 }
 
 #[test]
+fn what_is_removed_is_not_there_for_a_default() {
+    let crb = "<tpm model='tpm-crb'/>";
+    let patch = devices(
+        "<tpm model='tpm-tis' patch:op='remove'/><tpm model='tpm-crb' patch:op='default'/>",
+    );
+    for before in ["", "<tpm model='tpm-tis'/>", crb] {
+        check(&devices(before), &patch, &devices(crb));
+    }
+}
+
+#[test]
+fn what_is_removed_and_added_again_is_no_change() {
+    let boot = "<domain><os><boot dev='hd'/></os></domain>";
+    let document = Document::parse_domain(boot).unwrap();
+    let patch = "<domain xmlns:patch='urn:virt-patch:1'><os><boot dev='hd' patch:op='append'/><boot patch:op='remove'/></os></domain>";
+    assert_eq!(merged(&document, &Patch::new("p", patch)).unwrap(), None);
+}
+
+#[test]
 fn what_the_next_run_would_take_for_another_is_not_made() {
     let (input, hub) = ("<input type='tablet' bus='usb'/>", "<hub type='usb'/>");
     let op = |element: &str, op: &str| element.replace("/>", &format!(" patch:op='{op}'/>"));

@@ -1,0 +1,82 @@
+//! What goes.
+
+use roxmltree::Node;
+
+use super::insert::element_matches;
+use super::keys::{Children, Match};
+use super::patch::{Element, Op};
+use super::{MergeError, Merger};
+use crate::document::{self, Edit, Parts};
+
+impl<'m> Merger<'m> {
+    pub(super) fn remove(
+        &mut self,
+        children: &Children<'m, 'm>,
+        wanted: &Element,
+    ) -> Result<Vec<Node<'m, 'm>>, MergeError> {
+        let is_meant = |node: &Node<'_, '_>| wanted.at.is_none_or(|at| node.range().start == at);
+        let mut removed = children.with_key(wanted);
+        removed.retain(|node| is_meant(node) && element_matches(*node, wanted, false));
+        self.remove_all(children, wanted, removed)
+    }
+
+    /// Of several alike in the patch, the one that this one speaks of.
+    pub(super) fn remove_claimed(
+        &mut self,
+        children: &Children<'m, 'm>,
+        wanted: &Element,
+        claim: Match<'m, 'm>,
+    ) -> Result<Vec<Node<'m, 'm>>, MergeError> {
+        let removed = match claim {
+            Match::One(node) if element_matches(node, wanted, false) => vec![node],
+            Match::Ambiguous(node, other) if element_matches(node, wanted, false) => {
+                return Err(self.ambiguous(wanted, node, other));
+            }
+            _ => Vec::new(),
+        };
+        self.remove_all(children, wanted, removed)
+    }
+
+    fn remove_all(
+        &mut self,
+        children: &Children<'m, 'm>,
+        wanted: &Element,
+        removed: Vec<Node<'m, 'm>>,
+    ) -> Result<Vec<Node<'m, 'm>>, MergeError> {
+        for node in &removed {
+            self.remove_node(*node);
+        }
+        if removed.is_empty() && wanted.op == Op::RemoveExisting {
+            return Err(self.nothing_to_remove(wanted, children.parent()));
+        }
+        Ok(removed)
+    }
+
+    pub(super) fn nothing_to_remove(&self, wanted: &Element, parent: Node<'_, '_>) -> MergeError {
+        let message = format!("there is no such <{}> to remove", wanted.name);
+        self.error(wanted, message)
+            .at(self.document.position(parent.range().start))
+    }
+
+    /// Removes an element; a parent that held nothing else becomes `<parent/>`.
+    pub(super) fn remove_or_close(&mut self, node: Node<'m, 'm>) {
+        let blank =
+            |node: Node<'_, '_>| node.is_text() && node.text().unwrap_or("").trim().is_empty();
+        let parent = node.parent_element().filter(|parent| {
+            *parent != self.document.root()
+                && parent.children().all(|other| other == node || blank(other))
+        });
+        match parent {
+            Some(parent) => {
+                let rest = Parts::of(self.text, parent).end_of_attributes()..parent.range().end;
+                self.edits.push(Edit::replace(rest, "/>".to_owned()));
+            }
+            None => self.remove_node(node),
+        }
+    }
+
+    fn remove_node(&mut self, node: Node<'m, 'm>) {
+        let range = document::with_line(self.text, node.range());
+        self.edits.push(Edit::delete(range));
+    }
+}
