@@ -4,20 +4,8 @@ use std::ops::Range;
 
 use roxmltree::Node;
 
-use super::{Attribute, Element, MergeError, Merger, exclusive, keys};
+use super::{Attribute, Element, MergeError, Merger, amounts, exclusive, keys};
 use crate::document::{self, AttributeParts, Edit, Parts, escape_attribute, escape_text};
-use crate::numbers;
-
-/// The attributes that are amounts, with a unit beside them.
-const AMOUNTS: &[&str] = &["memory", "size", "value"];
-
-/// What an amount without a unit is in, where that is not KiB (libvirt 11.3: conf/domain_conf.c).
-const OTHER_UNITS: &[(&str, &str, &str)] = &[
-    ("shmem", "size", "B"),
-    ("filesystem", "space_hard_limit", "B"),
-    ("filesystem", "space_soft_limit", "B"),
-    ("smm", "tseg", "MiB"),
-];
 
 impl<'m> Merger<'m> {
     pub(super) fn attributes(
@@ -30,8 +18,10 @@ impl<'m> Merger<'m> {
             (Some(have), Some(want)) => !keys::same(have, want),
             _ => true,
         };
-        let unit = unit_to_follow(target, wanted);
-        let all = || wanted.attributes.iter().chain(&unit);
+        let unit = amounts::unit_to_follow(target, wanted);
+        let same = amounts::are_same(target, wanted);
+        let is_meant = |attribute: &&Attribute| !(same && amounts::is_part(attribute));
+        let all = || wanted.attributes.iter().chain(&unit).filter(is_meant);
         if !all().any(differs) {
             return Ok(());
         }
@@ -109,6 +99,9 @@ impl<'m> Merger<'m> {
         text: &str,
     ) -> Result<(), MergeError> {
         let around = parent_of(target);
+        if amounts::are_same_texts(target, wanted) {
+            return Ok(());
+        }
         if keys::same_text(
             &wanted.name,
             trimmed(around, &wanted.name, &whole_text(target)),
@@ -213,26 +206,6 @@ pub(super) fn has_text(node: Node<'_, '_>, wanted: &Element, text: &str, exactly
     document::text_of(node).is_some_and(|have| match exactly {
         true => have == text,
         false => keys::same_text(&wanted.name, have, text),
-    })
-}
-
-/// The unit that an amount of the patch has by saying none, where the definition has another one.
-fn unit_to_follow(target: Node<'_, '_>, wanted: &Element) -> Option<Attribute> {
-    let there = target.attribute("unit")?;
-    let is_said = |name: &str| wanted.attributes.iter().any(|one| one.name == name);
-    let is_amount = wanted.text.is_some() || AMOUNTS.iter().any(|name| is_said(name));
-    if !is_amount || is_said("unit") || wanted.namespace.is_some() {
-        return None;
-    }
-    let parent = parent_of(target);
-    let is_it = |(around, name, _): &&(&str, &str, &str)| *around == parent && *name == wanted.name;
-    let unit = OTHER_UNITS.iter().find(is_it);
-    let unit = unit.map_or("KiB", |(_, _, unit)| *unit);
-    (numbers::unit_bytes(there) != numbers::unit_bytes(unit)).then(|| Attribute {
-        namespace: None,
-        prefix: None,
-        name: "unit".to_owned(),
-        value: Some(unit.to_owned()),
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use roxmltree::{Node, NodeId};
 
 use super::patch::Element;
-use super::{MergeError, Merger, contents, keys, order};
+use super::{MergeError, Merger, amounts, contents, keys, order};
 use crate::document::{self, Edit, Parts, after_trailing_comments, indent_of, starts_line};
 
 /// Something to be written below an element.
@@ -360,18 +360,21 @@ pub(super) fn element_matches(node: Node<'_, '_>, wanted: &Element, exactly: boo
     if !wanted.names(node) {
         return false;
     }
-    let attributes =
-        wanted
-            .attributes
-            .iter()
-            .all(|attribute| match (attribute.find(node), &attribute.value) {
-                (Some(have), Some(want)) if exactly => have == want,
-                (Some(have), Some(want)) => keys::same(have, want),
-                (None, None) => true,
-                _ => false,
-            });
+    let same_amount = !exactly && amounts::are_same(node, wanted);
+    let is_meant = |attribute: &&super::Attribute| !(same_amount && amounts::is_part(attribute));
+    let attributes = wanted.attributes.iter().filter(is_meant).all(|attribute| {
+        match (attribute.find(node), &attribute.value) {
+            (Some(have), Some(want)) if exactly => have == want,
+            (Some(have), Some(want)) => keys::same(have, want),
+            (None, None) => true,
+            _ => false,
+        }
+    });
     let text = match &wanted.text {
-        Some(text) => contents::has_text(node, wanted, text, exactly),
+        Some(text) => {
+            (same_amount && amounts::are_same_texts(node, wanted))
+                || contents::has_text(node, wanted, text, exactly)
+        }
         None => !exactly || document::text_of(node).is_none(),
     };
     if !(attributes && text) {

@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 use roxmltree::{Node, NodeId};
 
+use super::amounts;
 use super::patch::{Element, Op};
 use crate::document;
 
@@ -342,6 +343,8 @@ impl<'a, 't> Children<'a, 't> {
         let first = keys
             .iter()
             .find_map(|key| in_patch(wanted, key).map(|value| (*key, spelt(&value).into_owned())));
+        // A size is the same in another unit.
+        let first = first.filter(|(key, _)| *key != SIZE);
         let Some((key, value)) = first.filter(|_| self.lookups.get() + 1 >= WORTH_AN_INDEX) else {
             return self.named(wanted);
         };
@@ -447,10 +450,14 @@ fn identity(parent: &str, name: &str) -> Option<&'static Identity> {
     })
 }
 
+/// The size of huge pages.
+const SIZE: Key = "@size";
+
 fn agree(node: Node<'_, '_>, wanted: &Element, keys: &[Key]) -> bool {
     keys.iter().all(|key| match in_patch(wanted, key) {
         Some(want) => {
             in_document(node, key).is_some_and(|have| have == want || spelt(have) == spelt(&want))
+                || (*key == SIZE && amounts::are_same(node, wanted))
         }
         None => true,
     })

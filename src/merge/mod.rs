@@ -5,6 +5,7 @@
 //! The rules are in docs/patches.md. The engine knows what libvirt calls the same element
 //! ([`keys`]) and where it would write a new one ([`order`]); it knows nothing of hosts and passes.
 
+mod amounts;
 mod claims;
 pub mod condition;
 mod contents;

@@ -56,8 +56,8 @@ fn an_amount_without_a_unit_has_libvirts_own() {
         ),
         (
             "<devices><shmem name='a'><size unit='M'>4</size></shmem></devices>",
-            "<devices><shmem name='a'><size>4194304</size></shmem></devices>",
-            "<devices><shmem name='a'><size unit='B'>4194304</size></shmem></devices>",
+            "<devices><shmem name='a'><size>8388608</size></shmem></devices>",
+            "<devices><shmem name='a'><size unit='B'>8388608</size></shmem></devices>",
         ),
         (
             "<features><smm state='on'><tseg unit='GiB'>1</tseg></smm></features>",
@@ -67,6 +67,53 @@ fn an_amount_without_a_unit_has_libvirts_own() {
     ] {
         check(&domain(before), &domain(patch), &domain(after));
     }
+}
+
+/// libvirt stores one of the spellings.
+#[test]
+fn the_same_amount_in_another_unit_is_there() {
+    for (before, patch) in [
+        (
+            "<memory unit='KiB'>1048576</memory>",
+            "<memory unit='GiB'>1</memory>",
+        ),
+        (
+            "<memory dumpCore='on'>1048576</memory>",
+            "<memory unit='MiB' dumpCore='on'>1024</memory>",
+        ),
+        (
+            "<memtune><hard_limit unit='KiB'>9437184</hard_limit></memtune>",
+            "<memtune><hard_limit unit='G'>9</hard_limit></memtune>",
+        ),
+        (
+            "<memoryBacking><hugepages><page size='1048576' unit='KiB'/></hugepages></memoryBacking>",
+            "<memoryBacking><hugepages><page size='1' unit='G'/></hugepages></memoryBacking>",
+        ),
+        (
+            "<memoryBacking><hugepages><page size='2048' unit='KiB' nodeset='0'/></hugepages></memoryBacking>",
+            "<memoryBacking><hugepages><page size='2' unit='MiB' nodeset='0'/></hugepages></memoryBacking>",
+        ),
+        (
+            "<cpu><numa><cell id='0' memory='524288' unit='KiB'/></numa></cpu>",
+            "<cpu><numa><cell id='0' memory='512' unit='MiB'/></numa></cpu>",
+        ),
+        (
+            "<devices><shmem name='a'><size unit='M'>32</size></shmem></devices>",
+            "<devices><shmem name='a'><size unit='MiB'>32</size></shmem></devices>",
+        ),
+        (
+            "<features><smm state='on'><tseg unit='MiB'>48</tseg></smm></features>",
+            "<features><smm state='on'><tseg unit='M'>48</tseg></smm></features>",
+        ),
+    ] {
+        check(&domain(before), &domain(patch), &domain(before));
+    }
+    // What stands beside the amount is another thing.
+    check(
+        &domain("<memory unit='KiB' dumpCore='on'>1048576</memory>"),
+        &domain("<memory unit='GiB' dumpCore='off'>1</memory>"),
+        &domain("<memory unit='KiB' dumpCore='off'>1048576</memory>"),
+    );
 }
 
 #[test]
