@@ -193,6 +193,7 @@ fn compare<'a>(ours: Node<'a, 'a>, stored: Node<'a, 'a>, losses: &mut Vec<Loss<'
         if !kept
             && !values::same_size(ours, stored, attribute.name())
             && !noise::attribute(ours, attribute.name())
+            && !(attribute.name() == "unit" && noise::worked_out(ours, stored))
         {
             losses.push(Loss {
                 ours,
@@ -202,7 +203,9 @@ fn compare<'a>(ours: Node<'a, 'a>, stored: Node<'a, 'a>, losses: &mut Vec<Loss<'
     }
     if let Some(text) = text_of(ours) {
         let there = text_of(stored);
-        let kept = there.is_some_and(|there| values::same_text(ours, stored, text, there));
+        let kept = there.is_some_and(|there| {
+            values::same_text(ours, stored, text, there) || noise::worked_out(ours, stored)
+        });
         if !kept {
             losses.push(Loss {
                 ours,

@@ -4,6 +4,7 @@
 use roxmltree::Node;
 
 use crate::document::{child, children, qemu, text_of};
+use crate::numbers::kib;
 
 /// Elements whose order is what they mean.
 pub(super) fn is_sequence(node: Node<'_, '_>) -> bool {
@@ -91,6 +92,43 @@ pub(super) fn element(ours: Node<'_, '_>) -> bool {
         ("cpu", "model") => text_of(ours).is_none() && ours.attribute("vendor_id").is_none(),
         (_, "protocol") => ours.attribute("type") == Some("raw"),
         ("devices", "console") => is_mirror(ours),
+        _ => false,
+    }
+}
+
+/// Whether `stored` is what libvirt works out of the rest of our definition, whatever it says itself:
+/// all memory is that of the NUMA cells and modules, and no more of it is there at the start.
+pub(super) fn worked_out(ours: Node<'_, '_>, stored: Node<'_, '_>) -> bool {
+    if parent_name(ours) != "domain" {
+        return false;
+    }
+    let Some(domain) = ours.parent_element() else {
+        return false;
+    };
+    let size = |node: Node<'_, '_>| kib(text_of(node)?, node.attribute("unit"));
+    let there = size(stored);
+    match ours.tag_name().name() {
+        "currentMemory" => {
+            let all = stored
+                .parent_element()
+                .and_then(|domain| child(domain, "memory"));
+            let all = all.and_then(size);
+            all.is_some() && there == all && size(ours) > all
+        }
+        "memory" => {
+            let cells = child(domain, "cpu").and_then(|cpu| child(cpu, "numa"));
+            let Some(cells) = cells else {
+                return false;
+            };
+            let modules = child(domain, "devices")
+                .into_iter()
+                .flat_map(|devices| children(devices, "memory"))
+                .map(|module| size(child(child(module, "target")?, "size")?));
+            let cells = children(cells, "cell")
+                .map(|cell| kib(cell.attribute("memory")?, cell.attribute("unit")));
+            let sum: Option<u64> = cells.chain(modules).sum();
+            sum.is_some() && there == sum
+        }
         _ => false,
     }
 }

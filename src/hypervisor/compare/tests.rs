@@ -16,6 +16,30 @@ fn check(rows: &[(&str, &str, &[&str])]) {
     }
 }
 
+/// Measured with libvirt 9.0.
+#[test]
+fn memory_that_libvirt_works_out_itself() {
+    let numa = "<cpu><numa><cell id='0' cpus='0' memory='512' unit='MiB'/></numa></cpu><devices><memory model='dimm'><target><size unit='MiB'>128</size><node>0</node></target></memory></devices>";
+    let with = |memory: &str| format!("{memory}{numa}");
+    let module = with("<memory unit='KiB'>524288</memory>");
+    let all = with("<memory unit='KiB'>655360</memory>");
+    let other = with("<memory unit='KiB'>600000</memory>");
+    check(&[
+        (
+            "<memory unit='KiB'>262144</memory><currentMemory unit='KiB'>524288</currentMemory>",
+            "<memory unit='KiB'>262144</memory><currentMemory unit='KiB'>262144</currentMemory>",
+            &[],
+        ),
+        (
+            "<memory unit='KiB'>524288</memory><currentMemory unit='KiB'>262144</currentMemory>",
+            "<memory unit='KiB'>524288</memory><currentMemory unit='KiB'>524288</currentMemory>",
+            &["'262144' in <currentMemory> became '524288'"],
+        ),
+        (&module, &all, &[]),
+        (&module, &other, &["'524288' in <memory> became '600000'"]),
+    ]);
+}
+
 #[test]
 fn notations_of_one_value() {
     check(&[
