@@ -45,6 +45,18 @@ fn is_part_of_a_device(b: Node<'_, '_>) -> bool {
         && !matches!(b.tag_name().name(), "emulator" | "memballoon")
 }
 
+/// Whether it is a device of a kind of which there can be several.
+fn is_one_of_several(b: Node<'_, '_>) -> bool {
+    let name = b.tag_name().name();
+    let is_device = || {
+        let devices = b.parent_element();
+        devices.is_some_and(|parent| parent.has_tag_name("devices"))
+    };
+    is_device()
+        && !keys::is_single("devices", name)
+        && !matches!(name, "nvram" | "pstore" | "redirfilter")
+}
+
 /// The words of a patch do not suffice for this element.
 struct Whole;
 
@@ -263,7 +275,8 @@ impl Builder<'_> {
             let place = node.range().start;
             let mut made = Made::full(*node, origin);
             let wanted = made.element();
-            if !matches!(children.find(&wanted), Match::None) {
+            // One more device changes none that another domain has.
+            if is_one_of_several(*node) || !matches!(children.find(&wanted), Match::None) {
                 made.op = Op::Append;
                 // Those that are there are counted too.
                 let like = children

@@ -16,7 +16,7 @@ use std::collections::HashSet;
 
 use roxmltree::Node;
 
-use crate::document::{Document, DocumentError, Excerpt, SECTIONS};
+use crate::document::{Document, DocumentError, Excerpt, SECTIONS, child};
 use crate::merge::{self, MergeError, Patch};
 
 use build::Builder;
@@ -43,6 +43,8 @@ pub struct Derived {
     pub replaced: Vec<String>,
     /// Names of sections that go although other domains may have more in them.
     pub emptied: Vec<String>,
+    /// Disks that are there under another name with the image they had: the name, and the image.
+    pub moved: Vec<(String, String)>,
 }
 
 /// Why there is no patch.
@@ -275,13 +277,43 @@ impl<'w> Work<'w> {
         }
     }
 
+    /// A disk has no other name in a patch than its target: with another one it goes, and comes back with
+    /// the image that this domain has.
+    fn moved_disks(&self) -> Vec<(String, String)> {
+        let name = |disk: Node<'_, '_>| {
+            let target = child(disk, "target")?;
+            target.attribute("dev").map(str::to_owned)
+        };
+        let image = |disk: Node<'_, '_>| {
+            let source = child(disk, "source")?;
+            let keys = ["file", "dev", "name", "volume", "dir"];
+            keys.iter()
+                .find_map(|key| source.attribute(*key))
+                .map(str::to_owned)
+        };
+        let has = |document: &Document<'_>, wanted: &Option<String>| {
+            document.devices("disk").any(|disk| name(disk) == *wanted)
+        };
+        let moved = |disk: Node<'_, '_>| {
+            let (own_name, own_image) = (name(disk)?, image(disk)?);
+            let was = |other: Node<'_, '_>| {
+                image(other).as_ref() == Some(&own_image) && !has(self.b, &name(other))
+            };
+            let is_new = !has(self.a, &Some(own_name.clone()));
+            (is_new && self.a.devices("disk").any(was)).then_some((own_name, own_image))
+        };
+        self.b.devices("disk").filter_map(moved).collect()
+    }
+
     fn derived(&self, proposal: Made) -> Derived {
         let empty = proposal.children.is_empty()
             && proposal.attributes.is_empty()
             && proposal.op == merge::Op::Merge;
         let patch = proposal.write();
         let (mut replaced, mut emptied, mut counted) = (Vec::new(), Vec::new(), Vec::new());
+        let mut moved = Vec::new();
         if *self.keep != Keep::ALL {
+            moved = self.moved_disks();
             proposal.replaced(&mut replaced);
             proposal.emptied(&mut emptied);
             proposal.counted(&mut counted);
@@ -290,6 +322,7 @@ impl<'w> Work<'w> {
             counted,
             emptied,
             replaced,
+            moved,
             by_order: patch.contains("<interface patch:op=\"keep\""),
             by_mac: !self.keep.mac && patch.contains("<mac "),
             patch,

@@ -165,7 +165,7 @@ fn devices_that_come_and_go() {
         &plain,
         "
 <devices>
-  <disk type=\"file\">
+  <disk patch:op=\"append\" type=\"file\">
     <target dev=\"vdb\"/>
   </disk>
 </devices>
@@ -179,7 +179,7 @@ fn devices_that_come_and_go() {
   <disk patch:op=\"remove\">
     <target dev=\"vda\"/>
   </disk>
-  <disk type=\"file\">
+  <disk patch:op=\"append\" type=\"file\">
     <driver name=\"qemu\" type=\"raw\"/>
     <target dev=\"sda\" bus=\"virtio\"/>
   </disk>
@@ -249,11 +249,11 @@ fn noise_is_kept_on_request() {
         ),
         (
             "controllers",
-            "<devices>\n  <controller type=\"virtio-serial\" index=\"0\"/>\n</devices>\n",
+            "<devices>\n  <controller patch:op=\"append\" type=\"virtio-serial\" index=\"0\"/>\n</devices>\n",
         ),
         (
             "mac",
-            "<devices>\n  <interface patch:op=\"remove\">\n    <mac address=\"52:54:00:00:00:01\"/>\n  </interface>\n  <interface type=\"network\">\n    <mac address=\"52:54:00:00:00:02\"/>\n    <source network=\"default\"/>\n  </interface>\n</devices>\n",
+            "<devices>\n  <interface patch:op=\"remove\">\n    <mac address=\"52:54:00:00:00:01\"/>\n  </interface>\n  <interface patch:op=\"append\" type=\"network\">\n    <mac address=\"52:54:00:00:00:02\"/>\n    <source network=\"default\"/>\n  </interface>\n</devices>\n",
         ),
     ] {
         let mut keep = Keep::default();
@@ -388,7 +388,7 @@ fn where_the_order_counts_the_patch_shows_it() {
   <disk>
     <target dev=\"vda\"/>
   </disk>
-  <disk type=\"file\">
+  <disk patch:op=\"append\" type=\"file\">
     <target dev=\"vdb\"/>
   </disk>
 </devices>
@@ -465,6 +465,112 @@ fn odd_text_survives() {
         error.to_string(),
         "a patch cannot say this: <x> holds both text and elements"
     );
+}
+
+/// What the patch between two definitions makes of a third, twice.
+#[track_caller]
+fn replayed(before: &str, after: &str, other: &str) -> Result<String, String> {
+    let derived = derive(before, after, &Keep::default()).unwrap();
+    let patch = Patch::new("derived", &*derived.patch);
+    let document = Document::parse_domain(other).unwrap();
+    let once = merge::merged(&document, &patch).map_err(|error| match error {
+        MergeError::Unfit { message, .. } => message,
+        other => other.to_string(),
+    })?;
+    let once = once.unwrap_or_else(|| other.to_owned());
+    let again = Document::parse_domain(&once).unwrap();
+    assert_eq!(merge::merged(&again, &patch).unwrap(), None, "{once}");
+    Ok(once)
+}
+
+fn devices(inside: &str) -> String {
+    format!("<domain type='kvm'>\n  <devices>\n    {inside}\n  </devices>\n</domain>\n")
+}
+
+#[test]
+fn one_more_device_changes_no_other() {
+    let cdrom = "<disk type='file' device='cdrom'><target dev='sda' bus='sata'/></disk>";
+    let disk = "<disk type='file'><source file='/other.img'/><target dev='sda' bus='sata'/></disk>";
+    let spice = "<graphics type='spice'/>";
+    let vnc = "<graphics type='vnc' port='5901' autoport='no'/>";
+    let hub = "<hub type='usb'/>";
+    for (before, added, other, expected) in [
+        (
+            "",
+            cdrom,
+            disk,
+            Err("patch:op='append' would make a second <disk> with <target dev=…>='sda'"),
+        ),
+        (
+            spice,
+            vnc,
+            "<graphics type='vnc' port='5999' autoport='no'/>",
+            Err("patch:op='append' would make a second <graphics> with type='vnc'"),
+        ),
+        (
+            "",
+            "<sound model='ich9'/>",
+            "<sound model='ich9'><codec type='micro'/></sound>",
+            Ok("<sound model='ich9'><codec type='micro'/></sound>"),
+        ),
+        ("", hub, hub, Ok(hub)),
+        (
+            "",
+            "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>",
+            "<rng model='virtio'><backend model='random'>/dev/random</backend></rng>",
+            Ok(
+                "<rng model='virtio'><backend model='random'>/dev/random</backend></rng>\n    <rng model='virtio'>\n      <backend model='random'>/dev/urandom</backend>\n    </rng>",
+            ),
+        ),
+        // There is one of them.
+        (
+            "",
+            "<tpm model='tpm-crb'/>",
+            "<tpm model='tpm-tis'/>",
+            Ok("<tpm model='tpm-crb'/>"),
+        ),
+    ] {
+        let after = devices(&format!("{before}{added}"));
+        assert_eq!(
+            replayed(&devices(before), &after, &devices(other)),
+            expected.map(devices).map_err(str::to_owned),
+            "{added}"
+        );
+    }
+}
+
+#[test]
+fn what_libvirt_drops_of_a_new_device_is_not_recorded() {
+    let graphics = "<graphics type='vnc' port='-1' autoport='yes'/>";
+    let channel =
+        "<channel type='unix'><source mode='bind'/><target type='virtio' name='a'/></channel>";
+    recorded_between(
+        &devices(""),
+        &devices(&format!("{graphics}{channel}")),
+        &Keep::default(),
+        "
+<devices>
+  <graphics patch:op=\"append\" type=\"vnc\" autoport=\"yes\"/>
+  <channel patch:op=\"append\" type=\"unix\">
+    <target type=\"virtio\" name=\"a\"/>
+  </channel>
+</devices>
+",
+    );
+}
+
+#[test]
+fn a_disk_with_another_name_is_named_with_its_image() {
+    let before = devices("<disk><source file='/a.img'/><target dev='vda' bus='virtio'/></disk>");
+    let after = before.replace("dev='vda' bus='virtio'", "dev='sda' bus='sata'");
+    let moved = derive(&before, &after, &Keep::default()).unwrap().moved;
+    assert_eq!(moved, [("sda".to_owned(), "/a.img".to_owned())]);
+    let more = before.replace(
+        "</disk>",
+        "</disk><disk><source file='/a.img'/><target dev='vdb'/></disk>",
+    );
+    let moved = derive(&before, &more, &Keep::default()).unwrap().moved;
+    assert!(moved.is_empty());
 }
 
 /// What `derive` says of two definitions, with the place.

@@ -71,7 +71,7 @@ const IDENTITIES: &[Identity] = &[
         many: true,
         ..by("devices", "input", &["@type", "@bus", "source@dev"])
     },
-    by("devices", "graphics", &["@type"]),
+    unique("devices", "graphics", &["@type"]),
     Identity {
         tie: &["model@primary", "model@type"],
         ..by("devices", "video", &["alias@name"])

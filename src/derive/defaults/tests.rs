@@ -206,7 +206,7 @@ fn what_libvirt_would_not_fill_in_is_a_change() {
         (
             "<devices/>",
             "<devices><disk type='file' device='disk'><driver name='qemu' type='raw'/><target dev='vdz' bus='virtio'/></disk></devices>",
-            "<devices><disk type=\"file\" device=\"disk\"><driver name=\"qemu\" type=\"raw\"/><target dev=\"vdz\" bus=\"virtio\"/></disk></devices>",
+            "<devices><disk patch:op=\"append\" type=\"file\" device=\"disk\"><driver name=\"qemu\" type=\"raw\"/><target dev=\"vdz\" bus=\"virtio\"/></disk></devices>",
         ),
         // Another kind of device comes with what it has.
         (
