@@ -37,22 +37,73 @@ const AMOUNTS: [&str; 10] = [
     "block",
 ];
 
-/// Whether what is said of a change is no whole device: a domain that does not have it must not get one of
-/// it. What every domain has is ensured.
-fn is_part_of_a_device(b: Node<'_, '_>) -> bool {
-    b.parent_element()
-        .is_some_and(|parent| parent.has_tag_name("devices"))
-        && !matches!(b.tag_name().name(), "emulator" | "memballoon")
+/// What depends on the offset of a clock, which libvirt refuses beside another.
+const OF_AN_OFFSET: [&str; 4] = ["timezone", "adjustment", "basis", "start"];
+
+/// Whether a domain that does not have this element gets a whole one by what is said of its change, or
+/// every domain has one. Any other must not get a piece of one.
+fn is_ensured(b: Node<'_, '_>, made: &Made) -> bool {
+    let says = |name: &str| {
+        let mut all = made.attributes.iter();
+        all.any(|one| one.name == name && one.value.is_some())
+    };
+    match (parent_of(b), made.name.as_str()) {
+        ("", _) | ("os", "type") | ("devices", "emulator") => true,
+        ("domain", "maxMemory") => false,
+        ("domain", "cpu") => says("mode"),
+        ("domain", "clock") => says("offset"),
+        ("domain", _) => made.text.is_some(),
+        ("devices", "memballoon") => says("model"),
+        _ => false,
+    }
+}
+
+fn parent_of<'a>(node: Node<'a, '_>) -> &'a str {
+    let parent = node.parent_element();
+    parent.map_or("", |parent| parent.tag_name().name())
+}
+
+/// Completes what means nothing without another part of it.
+fn say_what_it_needs(made: &mut Made, b: Node<'_, '_>) {
+    let says = |name: &str, made: &Made| {
+        let mut all = made.attributes.iter();
+        all.any(|one| one.name == name && one.value.is_some())
+    };
+    match (parent_of(b), made.name.as_str()) {
+        ("domain", "clock") => {
+            let depends = OF_AN_OFFSET.iter().any(|name| says(name, made));
+            if let Some(offset) = b
+                .attribute("offset")
+                .filter(|_| depends && !says("offset", made))
+            {
+                made.attributes.insert(
+                    0,
+                    Attribute {
+                        namespace: None,
+                        prefix: None,
+                        name: "offset".to_owned(),
+                        value: Some(offset.to_owned()),
+                    },
+                );
+            }
+        }
+        // Another mode comes with its model.
+        ("domain", "cpu") if says("mode", made) => {
+            let mut children = made.children.iter_mut();
+            if let Some(model) =
+                children.find(|child| child.name == "model" && child.op == Op::Update)
+            {
+                model.op = Op::Merge;
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Whether it is a device of a kind of which there can be several.
 fn is_one_of_several(b: Node<'_, '_>) -> bool {
     let name = b.tag_name().name();
-    let is_device = || {
-        let devices = b.parent_element();
-        devices.is_some_and(|parent| parent.has_tag_name("devices"))
-    };
-    is_device()
+    parent_of(b) == "devices"
         && !keys::is_single("devices", name)
         && !matches!(name, "nvram" | "pstore" | "redirfilter")
 }
@@ -103,8 +154,13 @@ impl Builder<'_> {
             }
         }
         made.children = self.children(a, b)?;
+        let is_changed = made.text.is_some() || !made.attributes.is_empty();
+        say_what_it_needs(&mut made, b);
         made.identify(a, self.mac);
-        if is_part_of_a_device(b) {
+        let parent = parent_of(b);
+        // One that only leads to what is changed is not made for that alone.
+        let would_make = || is_changed && !made.element().only_removes(parent);
+        if !is_ensured(b, &made) && (parent == "devices" || would_make()) {
             made.op = Op::Update;
         }
         Ok(made)

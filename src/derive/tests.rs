@@ -100,10 +100,10 @@ fn only_what_changed_is_said() {
 <devices>
   <disk patch:op=\"update\">
     <target dev=\"vda\"/>
-    <driver cache=\"none\"/>
+    <driver patch:op=\"update\" cache=\"none\"/>
   </disk>
   <video patch:op=\"update\">
-    <model type=\"virtio\"/>
+    <model patch:op=\"update\" type=\"virtio\"/>
   </video>
 </devices>
 ",
@@ -117,7 +117,7 @@ fn only_what_changed_is_said() {
         "
 <devices>
   <video patch:op=\"update\">
-    <model type=\"none\"/>
+    <model patch:op=\"update\" type=\"none\"/>
   </video>
   <tpm model=\"tpm-crb\"/>
 </devices>
@@ -245,7 +245,7 @@ fn noise_is_kept_on_request() {
         ),
         (
             "addresses",
-            "<devices>\n  <disk patch:op=\"update\">\n    <target dev=\"vda\"/>\n    <address slot=\"0x06\"/>\n  </disk>\n</devices>\n",
+            "<devices>\n  <disk patch:op=\"update\">\n    <target dev=\"vda\"/>\n    <address patch:op=\"update\" slot=\"0x06\"/>\n  </disk>\n</devices>\n",
         ),
         (
             "controllers",
@@ -536,6 +536,132 @@ fn one_more_device_changes_no_other() {
             expected.map(devices).map_err(str::to_owned),
             "{added}"
         );
+    }
+}
+
+#[test]
+fn a_change_makes_no_piece_of_what_another_domain_does_not_have() {
+    let other = "<domain type='kvm'>
+  <os>
+    <type arch='x86_64'>hvm</type>
+  </os>
+  <cpu mode='maximum'/>
+  <clock offset='utc'/>
+  <devices>
+    <interface type='user'/>
+    <rng model='virtio'>
+      <backend model='random'>/dev/random</backend>
+    </rng>
+    <graphics type='spice'/>
+    <memballoon model='none'/>
+  </devices>
+</domain>
+";
+    let override_of = |value: &str| {
+        format!(
+            "<qemu:override {Q}><qemu:device alias='a'><qemu:frontend><qemu:property name='p' type='string' value='{value}'/></qemu:frontend></qemu:device></qemu:override>"
+        )
+    };
+    let (one, two) = (override_of("1"), override_of("2"));
+    let with = |inside: &str| {
+        let parts = "<name>vm</name><os><type>hvm</type></os>";
+        format!("<domain type='kvm'>{parts}{inside}</domain>")
+    };
+    for (before, after) in [
+        (
+            "<features><hyperv><spinlocks state='on' retries='8191'/></hyperv></features>",
+            "<features><hyperv><spinlocks state='on' retries='4096'/></hyperv></features>",
+        ),
+        (
+            "<cpu><numa><cell id='0' cpus='0' memory='1'/></numa></cpu>",
+            "<cpu><numa><cell id='0' cpus='0' memory='1' memAccess='shared'/></numa></cpu>",
+        ),
+        (
+            "<numatune><memory mode='strict' nodeset='0'/></numatune>",
+            "<numatune><memory mode='preferred' nodeset='0'/></numatune>",
+        ),
+        (
+            "<cputune><iothreadpin iothread='1' cpuset='0'/></cputune>",
+            "<cputune><iothreadpin iothread='1' cpuset='1'/></cputune>",
+        ),
+        (
+            "<maxMemory slots='2' unit='KiB'>9</maxMemory>",
+            "<maxMemory slots='4' unit='KiB'>9</maxMemory>",
+        ),
+        (
+            "<maxMemory slots='2' unit='KiB'>9</maxMemory>",
+            "<maxMemory slots='2' unit='KiB'>10</maxMemory>",
+        ),
+        (
+            "<cpu mode='custom'><model>qemu64</model></cpu>",
+            "<cpu mode='custom'><model>Nehalem</model></cpu>",
+        ),
+        (
+            "<devices><rng model='virtio'><rate bytes='1' period='1000'/></rng></devices>",
+            "<devices><rng model='virtio'><rate bytes='1' period='3000'/></rng></devices>",
+        ),
+        (
+            "<devices><interface type='user'><bandwidth><inbound average='1' peak='1'/></bandwidth></interface></devices>",
+            "<devices><interface type='user'><bandwidth><inbound average='1' peak='2'/></bandwidth></interface></devices>",
+        ),
+        (
+            "<devices><graphics type='spice'><gl enable='yes' rendernode='/a'/></graphics></devices>",
+            "<devices><graphics type='spice'><gl enable='yes' rendernode='/b'/></graphics></devices>",
+        ),
+        (
+            "<devices><memballoon model='virtio'><stats period='5'/></memballoon></devices>",
+            "<devices><memballoon model='virtio'><stats period='6'/></memballoon></devices>",
+        ),
+        (one.as_str(), two.as_str()),
+    ] {
+        let (before, after) = (with(before), with(after));
+        assert_eq!(replayed(&before, &after, other).unwrap(), other, "{after}");
+        assert_eq!(
+            replayed(&before, &after, &before)
+                .unwrap()
+                .split_whitespace()
+                .count(),
+            after.split_whitespace().count()
+        );
+    }
+    let with_loader = |ending: &str| {
+        format!(
+            "<domain><os><type>hvm</type><loader readonly='yes' type='pflash'>/OVMF_CODE{ending}.fd</loader><nvram template='/OVMF_VARS{ending}.fd'>/n</nvram></os></domain>"
+        )
+    };
+    let patched = replayed(&with_loader(""), &with_loader("_4M"), other).unwrap();
+    assert_eq!(patched, other);
+    // What every domain has, and what is whole as it is said, is made.
+    let plain = Keep::default();
+    for (before, after, patch) in [
+        (
+            "<on_crash>destroy</on_crash>",
+            "<on_crash>restart</on_crash>",
+            "<on_crash>restart</on_crash>\n",
+        ),
+        (
+            "<clock offset='timezone' timezone='Europe/Vienna'/>",
+            "<clock offset='timezone' timezone='Europe/Paris'/>",
+            "<clock offset=\"timezone\" timezone=\"Europe/Paris\"/>\n",
+        ),
+        (
+            "<cpu mode='host-model'><model>a</model></cpu>",
+            "<cpu mode='custom'><model>b</model></cpu>",
+            "<cpu mode=\"custom\">\n  <model>b</model>\n</cpu>\n",
+        ),
+        (
+            "<os><type machine='pc'>hvm</type></os>",
+            "<os><type machine='q35'>hvm</type></os>",
+            "<os>\n  <type machine=\"q35\"/>\n</os>\n",
+        ),
+        (
+            "<devices><memballoon model='virtio'/></devices>",
+            "<devices><memballoon model='none'/></devices>",
+            "<devices>\n  <memballoon model=\"none\"/>\n</devices>\n",
+        ),
+    ] {
+        let domain = |inside: &str| format!("<domain type='kvm'>{inside}</domain>");
+        recorded_between(&domain(before), &domain(after), &plain, patch);
     }
 }
 

@@ -119,7 +119,7 @@ fn what_libvirt_fills_in_is_no_change() {
         "<memory unit=\"KiB\">131072</memory>\
          <currentMemory unit=\"KiB\">65536</currentMemory>\
          <on_crash>restart</on_crash>\
-         <devices><video patch:op=\"update\"><model vgamem=\"32768\"/></video>\
+         <devices><video patch:op=\"update\"><model patch:op=\"update\" vgamem=\"32768\"/></video>\
          <memballoon model=\"none\"/></devices>"
     );
     // Asked for, it is there.
@@ -212,13 +212,13 @@ fn what_libvirt_would_not_fill_in_is_a_change() {
         (
             "<devices><video><model type='vga' vram='16384' heads='1' primary='yes'/></video></devices>",
             "<devices><video><model type='qxl' ram='65536' vram='16384' vgamem='16384' heads='1' primary='yes'/></video></devices>",
-            "<devices><video patch:op=\"update\"><model type=\"qxl\" ram=\"65536\" vgamem=\"16384\"/></video></devices>",
+            "<devices><video patch:op=\"update\"><model patch:op=\"update\" type=\"qxl\" ram=\"65536\" vgamem=\"16384\"/></video></devices>",
         ),
         // A number alone would be another amount.
         (
             "<cpu><numa><cell id='0' cpus='0' memory='1024'/></numa></cpu>",
             "<cpu><numa><cell id='0' cpus='0' memory='2048' unit='KiB'/></numa></cpu>",
-            "<cpu><numa><cell id=\"0\" memory=\"2048\" unit=\"KiB\"/></numa></cpu>",
+            "<cpu><numa><cell patch:op=\"update\" id=\"0\" memory=\"2048\" unit=\"KiB\"/></numa></cpu>",
         ),
     ] {
         let got = recorded(before, after, &Keep::default());
