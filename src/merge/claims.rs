@@ -144,5 +144,27 @@ pub(super) fn alike(wanted: &Element) -> HashSet<usize> {
         .collect()
 }
 
+/// What the child with this index is called where it is missing: of several alike the how manieth.
+pub(super) fn absent(wanted: &Element, index: usize) -> String {
+    let Some(child) = wanted.children.get(index) else {
+        return String::new();
+    };
+    let signature = keys::signature(&wanted.name, child);
+    let is_alike = |other: &&Element| {
+        other.name == child.name
+            && other.namespace == child.namespace
+            && (stays(other) || goes(other))
+            && keys::signature(&wanted.name, other) == signature
+    };
+    let before = wanted.children.iter().take(index).filter(is_alike).count();
+    let what = keys::described(&wanted.name, child);
+    match before {
+        0 => what,
+        1 => format!("second {what}"),
+        2 => format!("third {what}"),
+        more => format!("{}th {what}", more + 1),
+    }
+}
+
 /// Name, and what tells it from others of the name.
 type Signature<'w> = (&'w str, Vec<Option<String>>);

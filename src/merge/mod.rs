@@ -165,7 +165,11 @@ impl<'m> Merger<'m> {
                 self.commandline(child, &mut new)?;
             } else {
                 let claim = claims.of_child(index);
-                self.child(&children, child, claim, &mut siblings, &mut new)?;
+                if let (Op::Update, Match::None) = (child.op, claim) {
+                    self.absent.push(claims::absent(wanted, index));
+                } else {
+                    self.child(&children, child, claim, &mut siblings, &mut new)?;
+                }
             }
         }
         siblings.place(&mut new);

@@ -221,7 +221,7 @@ fn elements_are_found_by_their_identity() {
 
 #[test]
 fn what_is_not_there_to_be_updated_is_told() {
-    let before = "<domain><cpu><feature name='a'/></cpu></domain>";
+    let before = "<domain><cpu><feature name='a'/></cpu><devices><interface type='user'/></devices></domain>";
     for (patch, absent) in [
         ("<vcpu patch:op='update'>4</vcpu>", &["<vcpu>"][..]),
         (
@@ -236,6 +236,11 @@ fn what_is_not_there_to_be_updated_is_told() {
         (
             "<devices><disk patch:op='update'><target dev='vda'/></disk></devices>",
             &["<disk> with <target dev='vda'>"],
+        ),
+        // Of several alike one is there.
+        (
+            "<devices><interface patch:op='keep'/><interface patch:op='update' type='user'/></devices>",
+            &["second <interface>"],
         ),
     ] {
         let text = format!("<domain xmlns:patch='urn:virt-patch:1'>{patch}</domain>");
