@@ -9,6 +9,7 @@ use roxmltree::Node;
 
 use super::equal::{Equality, by_name, elements, text};
 use super::made::Made;
+use super::noise::is_sequence;
 use crate::document::qemu::{self, Group};
 use crate::merge::keys::{self, Children, Match};
 use crate::merge::options::{self, Identity};
@@ -246,8 +247,34 @@ impl Builder<'_> {
                 }
             }
         }
+        self.ordered(group, there);
         self.added(children, group, origin, there);
         Ok(())
+    }
+
+    /// Those that stand in another order are all named in it.
+    fn ordered<'d>(&self, group: &Paired<'d>, there: &mut Vec<(usize, Made)>) {
+        let starts = group.pairs.iter().map(|(_, b)| b.range().start);
+        let is_ordered = |(_, b): &(Node<'d, 'd>, Node<'d, 'd>)| {
+            keys::is_ordered(parent_of(*b), b.tag_name().name())
+        };
+        if starts.is_sorted() || !group.pairs.iter().all(is_ordered) {
+            return;
+        }
+        for (a, b) in &group.pairs {
+            let place = b.range().start;
+            if there.iter().all(|(other, _)| *other != place) {
+                there.push((place, self.kept(*a, place)));
+            }
+        }
+    }
+
+    /// One that is named for its place only: no domain gets it for that.
+    fn kept(&self, a: Node<'_, '_>, origin: usize) -> Made {
+        Made {
+            op: Op::Keep,
+            ..Made::stub(a, origin, self.mac)
+        }
     }
 
     /// What goes, said as shortly as it can be without meaning something that stays.
@@ -345,7 +372,7 @@ impl Builder<'_> {
                     there.extend((0..like).map(|_| (place, made.clone())));
                 }
             }
-            if self.equality.strict {
+            if self.equality.strict || is_sequence(*node) {
                 self.neighbour(children, group, *node, there);
             }
             there.push((place, made));
@@ -375,7 +402,7 @@ impl Builder<'_> {
             return;
         };
         let place = b.range().start;
-        let stub = Made::stub(*a, place, self.mac);
+        let stub = self.kept(*a, place);
         let alone = children.meant(&stub.element()).len() == 1;
         if alone && there.iter().all(|(other, _)| *other != place) {
             there.push((place, stub));

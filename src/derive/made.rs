@@ -133,6 +133,13 @@ impl Made {
         bare || self.children.iter().any(Made::counts_interfaces)
     }
 
+    /// Whether it says of an interface that it stays, and nothing that tells which.
+    pub(super) fn counts_interfaces_that_stay(&self) -> bool {
+        let bare = self.name == "interface" && self.op == Op::Keep && self.children.is_empty();
+        let mut children = self.children.iter();
+        bare || children.any(Made::counts_interfaces_that_stay)
+    }
+
     /// As the merge engine sees it.
     pub(super) fn element(&self) -> Element {
         Element {

@@ -323,7 +323,7 @@ impl<'w> Work<'w> {
             emptied,
             replaced,
             moved,
-            by_order: patch.contains("<interface patch:op=\"keep\""),
+            by_order: proposal.counts_interfaces_that_stay(),
             by_mac: !self.keep.mac && patch.contains("<mac "),
             patch,
             empty,

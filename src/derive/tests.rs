@@ -385,7 +385,7 @@ fn where_the_order_counts_the_patch_shows_it() {
         &Keep::ALL,
         "
 <devices>
-  <disk>
+  <disk patch:op=\"keep\">
     <target dev=\"vda\"/>
   </disk>
   <disk patch:op=\"append\" type=\"file\">
@@ -663,6 +663,45 @@ fn a_change_makes_no_piece_of_what_another_domain_does_not_have() {
         let domain = |inside: &str| format!("<domain type='kvm'>{inside}</domain>");
         recorded_between(&domain(before), &domain(after), &plain, patch);
     }
+}
+
+#[test]
+fn boot_devices_are_recorded_in_their_order() {
+    let with = |devices: &[&str]| {
+        let boot = |dev: &&str| format!("    <boot dev='{dev}'/>\n");
+        let boots: String = devices.iter().map(boot).collect();
+        format!(
+            "<domain>\n  <os>\n    <type machine='q35'>hvm</type>\n    <loader>/l</loader>\n{boots}  </os>\n</domain>\n"
+        )
+    };
+    let plain = Keep::default();
+    for (before, after, patch) in [
+        (
+            &["hd"][..],
+            &["network", "hd"][..],
+            "  <boot dev=\"network\"/>\n  <boot patch:op=\"keep\" dev=\"hd\"/>\n",
+        ),
+        (
+            &["hd", "network"],
+            &["network", "hd"],
+            "  <boot patch:op=\"keep\" dev=\"network\"/>\n  <boot patch:op=\"keep\" dev=\"hd\"/>\n",
+        ),
+        (
+            &["hd", "fd", "network"],
+            &["network", "cdrom", "hd"],
+            "  <boot patch:op=\"remove\" dev=\"fd\"/>\n  <boot patch:op=\"keep\" dev=\"network\"/>\n  <boot dev=\"cdrom\"/>\n  <boot patch:op=\"keep\" dev=\"hd\"/>\n",
+        ),
+    ] {
+        let (before, after) = (with(before), with(after));
+        recorded_between(&before, &after, &plain, &format!("<os>\n{patch}</os>\n"));
+        assert_eq!(replayed(&before, &after, &before).unwrap(), after);
+    }
+    // Another domain does not get what was there already.
+    let other = with(&["cdrom"]);
+    let got = replayed(&with(&["hd"]), &with(&["hd", "network"]), &other).unwrap();
+    assert_eq!(got, with(&["cdrom", "network"]));
+    let swapped = replayed(&with(&["hd", "network"]), &with(&["network", "hd"]), &other);
+    assert_eq!(swapped.unwrap(), other);
 }
 
 #[test]

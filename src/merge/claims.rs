@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use roxmltree::NodeId;
+use roxmltree::{Node, NodeId};
 
 use super::keys::{self, Children, Match};
 use super::patch::{Element, Op};
@@ -95,6 +95,19 @@ impl<'m> Claims<'m> {
             }
         }
         Claims { found: claims }
+    }
+
+    /// What those of `wanted` that stand in an order speak of, in the order of the patch.
+    pub(super) fn ordered(&self, wanted: &Element) -> Vec<Node<'m, 'm>> {
+        let children = wanted.children.iter().enumerate();
+        let ordered = children.filter(|(_, child)| {
+            stays(child) && keys::is_ordered(&wanted.name, &child.name) && child.namespace.is_none()
+        });
+        let found = ordered.filter_map(|(index, _)| match self.of_child(index) {
+            Match::One(node) => Some(node),
+            _ => None,
+        });
+        found.collect()
     }
 
     /// What the child with this index speaks of.

@@ -379,6 +379,11 @@ pub fn is_single(parent: &str, name: &str) -> bool {
     }
 }
 
+/// Whether the order of such elements is what they mean, and each has a key to be told by.
+pub fn is_ordered(parent: &str, name: &str) -> bool {
+    (parent, name) == ("os", "boot")
+}
+
 /// Whether an attribute of an element's own tells it apart from others of its name.
 pub fn is_own_key(parent: &str, name: &str, attribute: &str) -> bool {
     identity(parent, name).is_some_and(|identity| {

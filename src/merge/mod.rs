@@ -22,7 +22,7 @@ mod write;
 
 use std::collections::{HashMap, HashSet};
 
-use roxmltree::Node;
+use roxmltree::{Node, NodeId};
 
 pub use error::MergeError;
 pub use patch::{
@@ -151,6 +151,7 @@ impl<'m> Merger<'m> {
             &siblings.removed,
             |index| alike.contains(&index),
         );
+        siblings.places = self.reorder(&claims.ordered(wanted));
         for (index, child) in wanted.children.iter().enumerate() {
             if goes(child) {
                 if alike.contains(&index) {
@@ -179,7 +180,24 @@ impl<'m> Merger<'m> {
         Ok(())
     }
 
-    /// The changes that name their element by its place.
+    /// Puts elements in this order in the places they have among them: which one comes to stand where.
+    fn reorder(&mut self, wanted: &[Node<'m, 'm>]) -> HashMap<NodeId, Node<'m, 'm>> {
+        let mut places = wanted.to_vec();
+        places.sort_by_key(|node| node.range().start);
+        let pairs = wanted.iter().zip(places);
+        let moved = pairs.filter(|(node, place)| *node != place);
+        let moved: HashMap<NodeId, Node<'m, 'm>> =
+            moved.map(|(node, place)| (node.id(), place)).collect();
+        for node in wanted {
+            if let Some(place) = moved.get(&node.id()) {
+                let text = self.text.get(node.range()).unwrap_or_default();
+                let edit = Edit::replace(place.range(), text.to_owned());
+                self.edits.push(edit);
+            }
+        }
+        moved
+    }
+
     /// Refuses text for what holds elements in every definition, be it empty in this one.
     fn no_text_for_elements(&self, root: &Element) -> Result<(), MergeError> {
         let has_text = |one: &&Element| one.text.is_some() && one.namespace.is_none();
@@ -207,6 +225,7 @@ impl<'m> Merger<'m> {
         }
     }
 
+    /// The changes that name their element by its place.
     fn single_elements(&mut self) -> Result<(), MergeError> {
         if self.patch.here.is_empty() {
             return Ok(());

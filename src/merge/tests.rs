@@ -253,6 +253,32 @@ fn what_is_not_there_to_be_updated_is_told() {
 }
 
 #[test]
+fn boot_devices_stand_in_the_order_of_the_patch() {
+    let with = |boots: &str| {
+        let boot = |dev: &str| format!("<boot dev='{dev}'/>");
+        let boots: String = boots.split_whitespace().map(boot).collect();
+        format!("<domain><os>{boots}</os></domain>")
+    };
+    for (before, patch, after) in [
+        ("hd network", "network hd", "network hd"),
+        ("hd network", "network", "hd network"),
+        ("hd fd network", "network hd", "network fd hd"),
+        ("hd network", "network cdrom hd", "network cdrom hd"),
+        ("hd network", "cdrom network hd", "cdrom network hd"),
+        ("hd network", "network hd cdrom", "network hd cdrom"),
+        ("network hd", "network hd", "network hd"),
+    ] {
+        let text = with(before);
+        let document = Document::parse_domain(&text).unwrap();
+        let patch = Patch::new("p", with(patch));
+        let got = merged(&document, &patch).unwrap().unwrap_or(text);
+        assert_eq!(got, with(after));
+        let again = Document::parse_domain(&got).unwrap();
+        assert_eq!(merged(&again, &patch).unwrap(), None);
+    }
+}
+
+#[test]
 fn directives() {
     let d = |body: &str| format!("<domain xmlns:patch='urn:virt-patch:1'>{body}</domain>");
     let before = "<domain>\n  <cpu mode='custom'>\n    <model>x</model>\n    <feature name='a'/>\n    <feature name='b'/>\n  </cpu>\n</domain>";
