@@ -74,6 +74,12 @@ pub(crate) fn run(args: &DeriveArgs, world: &mut World<'_>) -> anyhow::Result<Ex
             "the patch adds the disk {disk} with the image of this domain, '{image}': other domains lose the disk it was and get that image"
         ));
     }
+    for (name, left_out) in &derived.unordered {
+        world.out.warn(&format!(
+            "the patch leaves out the order of elements: <{name}> would be replaced as a whole, and what is not recorded of it ({}) would go; --keep all records it",
+            crate::text::list(left_out)
+        ));
+    }
     for name in &derived.replaced {
         world.out.warn(&format!(
             "the patch replaces <{name}> as a whole; what other domains have in it gets lost"

@@ -226,13 +226,13 @@ impl Builder<'_> {
     ) -> Result<(), Whole> {
         // Those of which all that are alike are named already.
         let mut counted: Vec<Node<'d, 'd>> = Vec::new();
+        let mut removals: Vec<(Node<'d, 'd>, Made)> = Vec::new();
         for node in &group.gone {
             if counted.contains(node) {
                 continue;
             }
             match self.removal(children, group, *node, origin) {
-                Some(removal) if removed.contains(&removal) => {}
-                Some(removal) => removed.push(removal),
+                Some(removal) => removals.push((*node, removal)),
                 None => self.count(children, group, *node, origin, &mut counted, there)?,
             }
         }
@@ -245,6 +245,11 @@ impl Builder<'_> {
                     [] | [_] => there.push((b.range().start, made)),
                     _ => self.count(children, group, *a, origin, &mut counted, there)?,
                 }
+            }
+        }
+        for (node, removal) in removals {
+            if !counted.contains(&node) && !removed.contains(&removal) {
+                removed.push(removal);
             }
         }
         self.ordered(group, there);
@@ -285,12 +290,14 @@ impl Builder<'_> {
         node: Node<'d, 'd>,
         origin: usize,
     ) -> Option<Made> {
+        // What stays, and what comes: the second run would take it out.
+        let theirs = group.pairs.iter().map(|(_, b)| b).chain(&group.new);
+        let theirs: Vec<Node<'d, 'd>> = theirs.copied().collect();
         let means_others = |made: &Made| {
             let wanted = made.element();
             let meant = children.named(&wanted);
-            meant
-                .iter()
-                .any(|other| says(*other, &wanted) && !group.gone.contains(other))
+            let ours = meant.iter().filter(|other| !group.gone.contains(other));
+            ours.chain(&theirs).any(|other| says(*other, &wanted))
         };
         let shortest_first = [
             Made::stub(node, origin, self.mac),

@@ -6,8 +6,12 @@ use roxmltree::Node;
 use xmltree::{EmitterConfig, XMLNode};
 
 use super::equal::{elements, text};
+use super::noise::Keep;
 use crate::document::{SECTIONS, escape_attribute, escape_text, qemu};
 use crate::merge::{Attribute, DIRECTIVES, Element, Op, keys};
+
+/// The name of an element, and the words for what is left out of it.
+pub(super) type Lost = (String, Vec<&'static str>);
 
 /// An element of a patch in the making.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,6 +167,21 @@ impl Made {
         for child in &self.children {
             child.replaced(out);
         }
+    }
+
+    /// The names of what is replaced as a whole although something in it is left out, each with what that
+    /// is.
+    pub(super) fn cut<'m>(&'m self, keep: &Keep, parents: &mut Vec<&'m str>, out: &mut Vec<Lost>) {
+        let left_out = keep.leaves_out_of(parents, &self.name);
+        if self.op == Op::Replace && self.namespace.is_none() && !left_out.is_empty() {
+            out.push((self.name.clone(), left_out));
+            return;
+        }
+        parents.push(&self.name);
+        for child in &self.children {
+            child.cut(keep, parents, out);
+        }
+        parents.pop();
     }
 
     /// The origins of what is to go.

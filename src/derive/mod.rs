@@ -18,6 +18,7 @@ use roxmltree::Node;
 
 use crate::document::{Document, DocumentError, Excerpt, SECTIONS, child};
 use crate::merge::{self, MergeError, Patch};
+use crate::text;
 
 use build::Builder;
 pub use equal::Equality;
@@ -43,6 +44,9 @@ pub struct Derived {
     pub replaced: Vec<String>,
     /// Names of sections that go although other domains may have more in them.
     pub emptied: Vec<String>,
+    /// Elements whose order is not recorded, each with the words for what would get lost if they were
+    /// replaced as a whole.
+    pub unordered: Vec<(String, Vec<&'static str>)>,
     /// Disks that are there under another name with the image they had: the name, and the image.
     pub moved: Vec<(String, String)>,
 }
@@ -70,8 +74,36 @@ pub enum DeriveError {
 ///
 /// # Errors
 /// One of the two is no definition or has two of what there is one of, or the new one holds what no
-/// patch can say: text and elements mixed, or text where elements belong.
+/// patch can say: text and elements mixed, text where elements belong, or what only a replacement says of an
+/// element of which something is left out.
 pub fn derive(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveError> {
+    let derived = derive_exactly(before, after, keep)?;
+    let Some((name, left_out)) = derived.unordered.first() else {
+        return Ok(derived);
+    };
+    if !keep.order {
+        let message = format!(
+            "<{name}> could only be replaced as a whole, and with it would go what the patch leaves out ({}); --keep all records that",
+            text::list(left_out)
+        );
+        let root = Document::parse_domain(after).map_err(DeriveError::After)?;
+        let root = root.root();
+        let there = child(root, name).unwrap_or(root);
+        let excerpt = Excerpt::of(after, there.range().start);
+        return Err(DeriveError::Unsayable { message, excerpt });
+    }
+    // The order is given up before what the patch leaves out is.
+    let keep = Keep {
+        order: false,
+        ..*keep
+    };
+    Ok(Derived {
+        unordered: derived.unordered,
+        ..derive(before, after, &keep)?
+    })
+}
+
+fn derive_exactly(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveError> {
     let old = Document::parse_domain(before).map_err(DeriveError::Before)?;
     let after_document = Document::parse_domain(after).map_err(DeriveError::After)?;
     if let Some(error) = old.duplicate() {
@@ -311,7 +343,8 @@ impl<'w> Work<'w> {
             && proposal.op == merge::Op::Merge;
         let patch = proposal.write();
         let (mut replaced, mut emptied, mut counted) = (Vec::new(), Vec::new(), Vec::new());
-        let mut moved = Vec::new();
+        let (mut moved, mut unordered) = (Vec::new(), Vec::new());
+        proposal.cut(self.keep, &mut Vec::new(), &mut unordered);
         if *self.keep != Keep::ALL {
             moved = self.moved_disks();
             proposal.replaced(&mut replaced);
@@ -323,6 +356,7 @@ impl<'w> Work<'w> {
             emptied,
             replaced,
             moved,
+            unordered,
             by_order: proposal.counts_interfaces_that_stay(),
             by_mac: !self.keep.mac && patch.contains("<mac "),
             patch,

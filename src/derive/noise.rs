@@ -39,6 +39,43 @@ impl Keep {
         order: true,
     };
 
+    /// What is left out of an element of this name at this depth, or of what is in it: a patch that replaced
+    /// the element would take that out of the domain.
+    pub(super) fn leaves_out_of(&self, parents: &[&str], name: &str) -> Vec<&'static str> {
+        let of_device = |name: &str| match name {
+            "interface" => vec![
+                (self.mac, "mac"),
+                (self.addresses, "addresses"),
+                (self.aliases, "aliases"),
+            ],
+            "controller" => vec![
+                (self.controllers, "controllers"),
+                (self.addresses, "addresses"),
+                (self.aliases, "aliases"),
+            ],
+            _ => vec![(self.addresses, "addresses"), (self.aliases, "aliases")],
+        };
+        let of_devices = [
+            (self.mac, "mac"),
+            (self.addresses, "addresses"),
+            (self.aliases, "aliases"),
+            (self.controllers, "controllers"),
+        ];
+        let kinds = match (parents, name) {
+            ([], _) => [(self.name, "name"), (self.uuid, "uuid")]
+                .into_iter()
+                .chain(of_devices)
+                .collect(),
+            (["domain"], "devices") => of_devices.to_vec(),
+            (["domain", "devices"], "emulator") => Vec::new(),
+            (["domain", "devices"], name) => of_device(name),
+            (["domain"], "os") => vec![(self.name, "name")],
+            _ => Vec::new(),
+        };
+        let left_out = kinds.into_iter().filter(|(kept, _)| !kept);
+        left_out.map(|(_, word)| word).collect()
+    }
+
     /// The words for it.
     pub const WORDS: [&str; 9] = [
         "addresses",

@@ -1,5 +1,5 @@
 //! Edits as people make them, and the patches that record them.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
 
@@ -702,6 +702,62 @@ fn boot_devices_are_recorded_in_their_order() {
     assert_eq!(got, with(&["cdrom", "network"]));
     let swapped = replayed(&with(&["hd", "network"]), &with(&["network", "hd"]), &other);
     assert_eq!(swapped.unwrap(), other);
+}
+
+#[test]
+fn what_is_left_out_does_not_go_with_an_order() {
+    let before = DOMAIN.replace(
+        "<vcpu>",
+        "<on_reboot>restart</on_reboot>\n  <on_crash>destroy</on_crash>\n  <vcpu>",
+    );
+    let after = DOMAIN.replace(
+        "<vcpu>2<",
+        "<on_crash>destroy</on_crash>\n  <on_reboot>restart</on_reboot>\n  <vcpu>4<",
+    );
+    let order = Keep {
+        order: true,
+        ..Keep::default()
+    };
+    let derived = derive(&before, &after, &order).unwrap();
+    assert!(
+        derived.patch.contains("<vcpu>4</vcpu>") && !derived.patch.contains("replace"),
+        "{}",
+        derived.patch
+    );
+    let [(name, left_out)] = derived.unordered.as_slice() else {
+        panic!("{:?}", derived.unordered);
+    };
+    assert_eq!(name, "domain");
+    assert_eq!(left_out[..2], ["name", "uuid"]);
+    // What is in the way of nothing is replaced, with its order.
+    let (before, after) = (
+        "<domain><memtune><hard_limit>2</hard_limit><soft_limit>1</soft_limit></memtune></domain>",
+        "<domain><memtune><soft_limit>1</soft_limit><hard_limit>2</hard_limit></memtune></domain>",
+    );
+    let derived = derive(before, after, &order).unwrap();
+    assert!(derived.unordered.is_empty());
+    assert_eq!(derived.replaced, ["memtune"]);
+    // Everything: the one becomes the other.
+    let all = derive(DOMAIN, &DOMAIN.replace("<vcpu>2</vcpu>", ""), &Keep::ALL).unwrap();
+    assert!(all.unordered.is_empty());
+}
+
+#[test]
+fn what_goes_is_taken_out_once() {
+    let one = "<interface type='user'><model type='a'/></interface>";
+    let two = "<interface type='user'><model type='b'/></interface>";
+    let after = devices("<interface type='ethernet'/>");
+    let got = replayed(
+        &devices(&[one, two, one].concat()),
+        &after,
+        &devices(&[one, two, one].concat()),
+    );
+    assert_eq!(got.unwrap().matches("<interface").count(), 1);
+    // A second run would take out what the first brought.
+    let before = devices("<hub type='usb'/>");
+    let after = devices("<hub type='usb'><alias name='ua-h'/></hub>");
+    let derived = derive(&before, &after, &Keep::default());
+    assert!(matches!(derived, Err(DeriveError::Unsayable { .. })));
 }
 
 #[test]

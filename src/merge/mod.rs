@@ -139,7 +139,7 @@ impl<'m> Merger<'m> {
         // What goes is known before it is asked whether something is there already.
         for (index, child) in wanted.children.iter().enumerate() {
             if goes(child) && !alike.contains(&index) {
-                let removed = self.remove(&children, child)?;
+                let removed = self.remove(&children, child, &siblings.removed)?;
                 siblings.removed.extend(removed.iter().map(Node::id));
             }
         }
@@ -262,7 +262,7 @@ impl<'m> Merger<'m> {
     ) -> Result<(), MergeError> {
         match wanted.op {
             Op::Remove | Op::RemoveExisting => {
-                let removed = self.remove(children, wanted)?;
+                let removed = self.remove(children, wanted, &siblings.removed)?;
                 siblings.removed.extend(removed.iter().map(Node::id));
                 return Ok(());
             }
@@ -428,10 +428,18 @@ impl<'m> Merger<'m> {
         &mut self,
         children: &Children<'m, 'm>,
         wanted: &Element,
+        gone: &HashSet<NodeId>,
     ) -> Result<Vec<Node<'m, 'm>>, MergeError> {
         let is_meant = |node: &Node<'_, '_>| wanted.at.is_none_or(|at| node.range().start == at);
         let mut removed = children.with_key(wanted);
         removed.retain(|node| is_meant(node) && element_matches(*node, wanted, false));
+        if !removed.is_empty() {
+            // One that another part of the patch takes out goes once.
+            removed.retain(|node| !gone.contains(&node.id()));
+            if removed.is_empty() {
+                return Ok(removed);
+            }
+        }
         self.remove_all(children, wanted, removed)
     }
 

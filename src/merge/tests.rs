@@ -253,6 +253,18 @@ fn what_is_not_there_to_be_updated_is_told() {
 }
 
 #[test]
+fn what_two_parts_of_a_patch_take_out_goes_once() {
+    let before = "<domain><devices><hostdev mode='subsystem' type='usb'/><hub type='usb'/></devices></domain>";
+    let patch = Patch::new(
+        "p",
+        "<domain xmlns:patch='urn:virt-patch:1'><devices><hostdev patch:op='remove' type='usb'/><hostdev patch:op='remove!' mode='subsystem'/></devices></domain>",
+    );
+    let document = Document::parse_domain(before).unwrap();
+    let got = merged(&document, &patch).unwrap().unwrap();
+    assert_eq!(got, "<domain><devices><hub type='usb'/></devices></domain>");
+}
+
+#[test]
 fn boot_devices_stand_in_the_order_of_the_patch() {
     let with = |boots: &str| {
         let boot = |dev: &str| format!("<boot dev='{dev}'/>");
