@@ -184,6 +184,14 @@ impl Made {
         parents.pop();
     }
 
+    /// The name of an element with both text and elements in it, which a patch cannot say.
+    pub(super) fn mixed(&self) -> Option<&str> {
+        match self.text.is_some() && !self.children.is_empty() {
+            true => Some(&self.name),
+            false => self.children.iter().find_map(Made::mixed),
+        }
+    }
+
     /// The origins of what is to go.
     pub(super) fn removals(&self, out: &mut Vec<usize>) {
         if matches!(self.op, Op::Remove) {

@@ -112,12 +112,6 @@ fn derive_exactly(before: &str, after: &str, keep: &Keep) -> Result<Derived, Der
     if let Some(error) = after_document.duplicate() {
         return Err(DeriveError::After(error));
     }
-    if let Some(mixed) = mixed(after_document.root()) {
-        return Err(DeriveError::Unsayable {
-            message: format!("<{}> holds both text and elements", mixed.tag_name().name()),
-            excerpt: Excerpt::of(after, mixed.range().start),
-        });
-    }
     let old_text =
         noise::without(before, Side::Before, after, keep).map_err(DeriveError::Before)?;
     let mut new_text =
@@ -132,6 +126,7 @@ fn derive_exactly(before: &str, after: &str, keep: &Keep) -> Result<Derived, Der
     let work = Work {
         before,
         old: &old,
+        new: &after_document,
         a: &a,
         b: &b,
         after,
@@ -142,12 +137,14 @@ fn derive_exactly(before: &str, after: &str, keep: &Keep) -> Result<Derived, Der
     // Without MAC addresses the patch fits other domains as well, if it can do without.
     let none = HashSet::new();
     let simple = work.propose(keep.mac, &none);
+    work.sayable(&simple)?;
     if !simple.counts_interfaces() && work.faults(&simple).is_empty() {
         return Ok(work.derived(simple));
     }
     let mut whole = HashSet::new();
     loop {
         let proposal = work.propose(true, &whole);
+        work.sayable(&proposal)?;
         let faults = work.faults(&proposal);
         if faults.is_empty() {
             return Ok(work.derived(proposal));
@@ -174,13 +171,6 @@ fn derive_exactly(before: &str, after: &str, keep: &Keep) -> Result<Derived, Der
             });
         }
     }
-}
-
-/// An element with both text and elements in it.
-fn mixed<'a>(node: Node<'a, 'a>) -> Option<Node<'a, 'a>> {
-    node.descendants().find(|node| {
-        node.is_element() && !equal::elements(*node).is_empty() && !equal::text(*node).is_empty()
-    })
 }
 
 /// An element with text where a definition has elements, as its sections have, or as `other` has.
@@ -211,6 +201,7 @@ struct Work<'w> {
     before: &'w str,
     /// As it is.
     old: &'w Document<'w>,
+    new: &'w Document<'w>,
     /// Without noise.
     a: &'w Document<'w>,
     b: &'w Document<'w>,
@@ -230,6 +221,24 @@ impl<'w> Work<'w> {
         builder
             .change(self.a.root(), root)
             .unwrap_or_else(|| Made::named(root, root.range().start))
+    }
+
+    /// Refuses to record an element with both text and elements in it.
+    fn sayable(&self, proposal: &Made) -> Result<(), DeriveError> {
+        let Some(name) = proposal.mixed() else {
+            return Ok(());
+        };
+        let is_it = |node: &Node<'_, '_>| {
+            node.tag_name().name() == name
+                && !equal::elements(*node).is_empty()
+                && !equal::text(*node).is_empty()
+        };
+        let mut all = self.new.root().descendants();
+        let offset = all.find(is_it).map_or(0, |node| node.range().start);
+        Err(DeriveError::Unsayable {
+            message: format!("<{name}> holds both text and elements"),
+            excerpt: Excerpt::of(self.after, offset),
+        })
     }
 
     /// The elements of the new definition that the patch does not bring about, by where they begin.

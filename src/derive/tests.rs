@@ -761,6 +761,57 @@ fn what_goes_is_taken_out_once() {
 }
 
 #[test]
+fn a_generation_id_is_of_one_domain() {
+    let with = |inside: &str| format!("<domain><name>a</name>{inside}</domain>");
+    let own = with("<genid>cc70e4f7-7a76-4dc7-9f5b-d1ba0a1a7b1e</genid>");
+    let plain = Keep::default();
+    assert!(derive(&with("<genid/>"), &own, &plain).unwrap().empty);
+    recorded_between(&with(""), &own, &plain, "<genid/>\n");
+    recorded_between(&own, &with(""), &plain, "<genid patch:op=\"remove\"/>\n");
+    let keep = Keep {
+        uuid: true,
+        ..plain
+    };
+    let patch = "<genid>cc70e4f7-7a76-4dc7-9f5b-d1ba0a1a7b1e</genid>\n";
+    recorded_between(&with("<genid/>"), &own, &keep, patch);
+}
+
+#[test]
+fn text_and_elements_that_stay_are_in_nobodys_way() {
+    let with = |vcpu: u8, inside: &str| {
+        format!(
+            "<domain><metadata><a:b xmlns:a='urn:a'>{inside}</a:b></metadata><vcpu>{vcpu}</vcpu></domain>"
+        )
+    };
+    let mixed = "text <a:i>x</a:i> more";
+    let plain = Keep::default();
+    for keep in [plain, Keep::ALL] {
+        recorded_between(&with(2, mixed), &with(4, mixed), &keep, "<vcpu>4</vcpu>\n");
+    }
+    for other in ["text <a:i>y</a:i> more and", "text more <a:i>x</a:i>", ""] {
+        let error = derive(&with(2, other), &with(2, mixed), &plain).unwrap_err();
+        let message = "a patch cannot say this: <b> holds both text and elements";
+        assert_eq!(error.to_string(), message, "{other}");
+    }
+    let added = derive("<domain><vcpu>2</vcpu></domain>", &with(2, mixed), &plain);
+    assert!(matches!(added, Err(DeriveError::Unsayable { .. })));
+    // What is inside may change.
+    recorded_between(
+        &with(2, "text <a:i>y</a:i> more"),
+        &with(2, mixed),
+        &plain,
+        "<domain xmlns:a=\"urn:a\" xmlns:patch=\"urn:virt-patch:1\">
+  <metadata>
+    <a:b>
+      <a:i patch:op=\"update\">x</a:i>
+    </a:b>
+  </metadata>
+</domain>
+",
+    );
+}
+
+#[test]
 fn what_libvirt_drops_of_a_new_device_is_not_recorded() {
     let graphics = "<graphics type='vnc' port='-1' autoport='yes'/>";
     let channel =
