@@ -435,42 +435,60 @@ impl Builder<'_> {
             let value = group.value_arg.map(|arg| Made::full(arg, origin));
             made.children.extend(value);
         };
+        // Each of the new ones with the old one it is.
+        let mut stays: Vec<Option<usize>> = Vec::new();
+        for group in &new {
+            let mut all = old.iter().enumerate();
+            let same =
+                all.find(|(at, other)| say(other) == say(group) && !stays.contains(&Some(*at)));
+            stays.push(same.map(|(at, _)| at));
+        }
+        let goes = |at: &usize| !stays.contains(&Some(*at));
         let mut reused: Vec<usize> = Vec::new();
         let mut changes: Vec<(&Group<'_, '_>, Op)> = Vec::new();
-        for group in &new {
-            if old.iter().any(|other| say(other) == say(group)) {
+        let mut is_last = true;
+        for (at, group) in new.iter().enumerate().rev() {
+            if stays.get(at).is_some_and(Option::is_some) {
+                is_last = false;
                 continue;
             }
             let identity = Identity::of(group.option, group.value());
-            let like = old.iter().position(|other| {
-                identity.matches(other.option, other.value())
-                    && !new.iter().any(|kept| say(kept) == say(other))
-            });
+            let means = |other: &Group<'_, '_>| identity.matches(other.option, other.value());
+            let mut all = old.iter().enumerate();
+            let like = all.find(|(at, other)| goes(at) && !reused.contains(at) && means(other));
             let op = match like {
-                Some(at) => {
+                Some((at, before)) => {
                     reused.push(at);
-                    let before = old.get(at).map(Group::value).unwrap_or_default();
-                    let merged = options::merged(group.option, before, group.value());
-                    match merged {
+                    match options::merged(group.option, before.value(), group.value()) {
                         Ok(merged) if merged == group.value() => Op::Merge,
                         _ => Op::Replace,
                     }
                 }
-                None if old
-                    .iter()
-                    .any(|other| identity.matches(other.option, other.value())) =>
-                {
-                    Op::Append
-                }
+                None if old.iter().any(means) => Op::Append,
                 None => Op::Merge,
             };
             changes.push((group, op));
-        }
-        for (at, group) in old.iter().enumerate() {
-            let kept = new.iter().any(|other| say(other) == say(group));
-            if !kept && !reused.contains(&at) {
-                push(group, Op::Remove);
+            // The place of a new one is behind one that stays.
+            let before = at.checked_sub(1).and_then(|before| {
+                let stays = stays.get(before).copied().flatten();
+                new.get(before).filter(|_| stays.is_some())
+            });
+            if let Some(before) = before.filter(|_| like.is_none() && !is_last) {
+                changes.push((before, Op::Keep));
             }
+        }
+        changes.reverse();
+        for (at, group) in old.iter().enumerate() {
+            if !goes(&at) || reused.contains(&at) {
+                continue;
+            }
+            // Beside one like it that stays, that one is named first.
+            let like =
+                |(at, other): &(usize, &Group<'_, '_>)| !goes(at) && say(other) == say(group);
+            for (_, other) in old.iter().enumerate().filter(like) {
+                push(other, Op::Keep);
+            }
+            push(group, Op::Remove);
         }
         for (group, op) in changes {
             push(group, op);

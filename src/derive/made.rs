@@ -161,8 +161,12 @@ impl Made {
 
     /// The names of what is replaced as a whole.
     pub(super) fn replaced(&self, out: &mut Vec<String>) {
-        if self.op == Op::Replace && self.name != "arg" {
-            out.push(self.name.clone());
+        if self.op == Op::Replace {
+            let option = self.attributes.iter().find(|_| self.name == "arg");
+            out.push(match option.and_then(|one| one.value.as_deref()) {
+                Some(option) => format!("qemu:arg value='{option}'"),
+                None => self.name.clone(),
+            });
         }
         for child in &self.children {
             child.replaced(out);

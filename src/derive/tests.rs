@@ -342,6 +342,75 @@ fn arguments_of_qemu_are_recorded_as_options() {
 </qemu:commandline>
 ",
     );
+    // One that is new, or another one, in its place.
+    let base = [
+        "-cpu",
+        "host",
+        "-device",
+        "vfio-pci,host=01",
+        "-device",
+        "usb-kbd",
+        "-device",
+        "usb-kbd",
+        "-S",
+    ];
+    let spliced = |at: std::ops::Range<usize>, args: &[&'static str]| {
+        let mut all = base.to_vec();
+        all.splice(at, args.iter().copied());
+        with(&all)
+    };
+    let lines = |args: &[(&str, &str)]| {
+        let line = |(op, value): &(&str, &str)| match *op {
+            "" => format!("  <qemu:arg value=\"{value}\"/>\n"),
+            op => format!("  <qemu:arg patch:op=\"{op}\" value=\"{value}\"/>\n"),
+        };
+        let lines: String = args.iter().map(line).collect();
+        format!("<qemu:commandline>\n{lines}</qemu:commandline>\n")
+    };
+    for (after, patch) in [
+        (
+            spliced(2..2, &["-global", "x.y=off"]),
+            lines(&[
+                ("keep", "-cpu"),
+                ("", "host"),
+                ("", "-global"),
+                ("", "x.y=off"),
+            ]),
+        ),
+        (
+            spliced(3..4, &["vfio-pci,host=02"]),
+            lines(&[
+                ("remove", "-device"),
+                ("", "vfio-pci,host=01"),
+                ("keep", "-cpu"),
+                ("", "host"),
+                ("", "-device"),
+                ("", "vfio-pci,host=02"),
+            ]),
+        ),
+        (
+            spliced(6..8, &[]),
+            lines(&[
+                ("keep", "-device"),
+                ("", "usb-kbd"),
+                ("remove", "-device"),
+                ("", "usb-kbd"),
+            ]),
+        ),
+    ] {
+        recorded_between(&with(&base), &after, &plain, &patch);
+        // Where there is one, it stays.
+        let one = with(&["-device", "usb-kbd"]);
+        let got = replayed(&with(&base), &after, &one).unwrap();
+        assert_eq!(got.matches("usb-kbd").count(), 1);
+    }
+    let less = derive(
+        &with(&["-cpu", "host,a=on"]),
+        &with(&["-cpu", "host"]),
+        &plain,
+    )
+    .unwrap();
+    assert_eq!(less.replaced, ["qemu:arg value='-cpu'"]);
     // Their order is what they mean.
     recorded_between(
         &with(&["-usb", "-S"]),

@@ -265,6 +265,66 @@ fn what_two_parts_of_a_patch_take_out_goes_once() {
 }
 
 #[test]
+fn a_new_argument_stands_behind_the_one_kept_before_it() {
+    const QEMU: &str = "xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'";
+    let with = |args: &str| {
+        let arg = |arg: &str| match arg.split_once('!') {
+            Some((op, value)) => format!("<qemu:arg patch:op='{op}' value='{value}'/>"),
+            None => format!("<qemu:arg value='{arg}'/>"),
+        };
+        let args: String = args.split_whitespace().map(arg).collect();
+        format!("<domain {QEMU}><qemu:commandline>{args}</qemu:commandline></domain>")
+    };
+    for (before, patch, after) in [
+        (
+            "-cpu host -S",
+            "keep!-cpu host -device a",
+            "-cpu host -device a -S",
+        ),
+        (
+            "-cpu host -S",
+            "keep!-cpu host -device a -device b",
+            "-cpu host -device a -device b -S",
+        ),
+        (
+            "-cpu host -S",
+            "keep!-usb -device a",
+            "-cpu host -S -device a",
+        ),
+        (
+            "-cpu host -S",
+            "-cpu host -device a",
+            "-cpu host -S -device a",
+        ),
+        (
+            "-usb -cpu host -S",
+            "keep!-usb -cpu host -device a",
+            "-usb -cpu host -S -device a",
+        ),
+        (
+            "-usb -device a -S",
+            "remove!-device a keep!-usb -device b",
+            "-usb -device b -S",
+        ),
+        (
+            "-device a -device a",
+            "keep!-device a remove!-device a",
+            "-device a",
+        ),
+        ("-device a", "keep!-device a remove!-device a", "-device a"),
+    ] {
+        let text = with(before);
+        let document = Document::parse_domain(&text).unwrap();
+        let patch = with(patch).replace("<domain", "<domain xmlns:patch='urn:virt-patch:1'");
+        let patch = Patch::new("p", patch);
+        let got = merged(&document, &patch).unwrap().unwrap_or(text);
+        assert_eq!(got, with(after));
+        let again = Document::parse_domain(&got).unwrap();
+        assert_eq!(merged(&again, &patch).unwrap(), None);
+    }
+}
+
+#[test]
 fn boot_devices_stand_in_the_order_of_the_patch() {
     let with = |boots: &str| {
         let boot = |dev: &str| format!("<boot dev='{dev}'/>");
