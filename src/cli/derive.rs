@@ -46,7 +46,7 @@ pub(crate) fn run(args: &DeriveArgs, world: &mut World<'_>) -> anyhow::Result<Ex
         };
         anyhow::Error::new(place).context(message)
     })?;
-    if derived.empty {
+    if derived.empty && derived.unordered.is_empty() {
         world.out.say("no difference, so this patch does nothing");
     }
     if derived.by_mac {
