@@ -149,11 +149,11 @@ fn derive_exactly(before: &str, after: &str, keep: &Keep) -> Result<Derived, Der
         if faults.is_empty() {
             return Ok(work.derived(proposal));
         }
-        let before = whole.len();
+        let tried = whole.clone();
         for fault in faults {
-            work.widen(fault, &mut whole);
+            work.widen(fault, &tried, &mut whole);
         }
-        if whole.len() == before {
+        if whole.len() == tried.len() {
             // Even the whole new definition does not do.
             if let Some(node) = text_for_elements(after_document.root(), old.root()) {
                 return Err(DeriveError::Unsayable {
@@ -303,15 +303,17 @@ impl<'w> Work<'w> {
             .map_or(root, |(_, origin)| origin)
     }
 
-    /// Replaces one more element as a whole: this one, or the one around it when it is already.
-    fn widen(&self, fault: usize, whole: &mut HashSet<usize>) {
+    /// Replaces one more element as a whole: this one, or the one around it when that was `tried`. Two faults
+    /// in one element widen it once.
+    fn widen(&self, fault: usize, tried: &HashSet<usize>, whole: &mut HashSet<usize>) {
         let mut at = self
             .b
             .root()
             .descendants()
             .find(|node| node.is_element() && node.range().start == fault);
         while let Some(node) = at {
-            if whole.insert(node.range().start) {
+            if !tried.contains(&node.range().start) {
+                whole.insert(node.range().start);
                 return;
             }
             at = node.parent_element();

@@ -273,6 +273,15 @@ fn what_is_left_out_does_not_go_with_an_order() {
     let derived = derive(before, after, &order).unwrap();
     assert!(derived.unordered.is_empty());
     assert_eq!(derived.replaced, ["memtune"]);
+    // Two faults in one element are no fault of what is around it.
+    let with = |args: [&str; 2]| {
+        let arg = |arg: &str| format!("<qemu:arg value='{arg}'/>");
+        let args: String = args.map(arg).concat();
+        format!("<domain {Q}><name>a</name><qemu:commandline>{args}</qemu:commandline></domain>")
+    };
+    let derived = derive(&with(["-usb", "-S"]), &with(["-S", "-usb"]), &order).unwrap();
+    assert!(derived.unordered.is_empty());
+    assert_eq!(derived.replaced, ["commandline"]);
     // Everything: the one becomes the other.
     let all = derive(DOMAIN, &DOMAIN.replace("<vcpu>2</vcpu>", ""), &Keep::ALL).unwrap();
     assert!(all.unordered.is_empty());
