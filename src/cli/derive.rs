@@ -46,7 +46,7 @@ pub(crate) fn run(args: &DeriveArgs, world: &mut World<'_>) -> anyhow::Result<Ex
         };
         anyhow::Error::new(place).context(message)
     })?;
-    if derived.empty {
+    if derived.empty && derived.unordered.is_empty() {
         world.out.say("no difference, so this patch does nothing");
     }
     if derived.by_mac {
@@ -67,6 +67,17 @@ pub(crate) fn run(args: &DeriveArgs, world: &mut World<'_>) -> anyhow::Result<Ex
     for name in &derived.emptied {
         world.out.warn(&format!(
             "the patch takes <{name}> out as a whole; what other domains have in it goes as well"
+        ));
+    }
+    for (disk, image) in &derived.moved {
+        world.out.warn(&format!(
+            "the patch adds the disk {disk} with the image of this domain, '{image}': other domains lose the disk it was and get that image"
+        ));
+    }
+    for (name, left_out) in &derived.unordered {
+        world.out.warn(&format!(
+            "the patch leaves out the order of elements: <{name}> would be replaced as a whole, and what is not recorded of it ({}) would go; --keep all records it",
+            crate::text::list(left_out)
         ));
     }
     for name in &derived.replaced {

@@ -3,15 +3,17 @@
 //! What is built here is a proposal: [`super::derive`] merges it and looks at the result. Where
 //! the words of a patch do not suffice, the element is replaced as a whole.
 
+mod arguments;
+
 use std::collections::HashSet;
 
 use roxmltree::Node;
 
 use super::equal::{Equality, by_name, elements, text};
 use super::made::Made;
-use crate::document::qemu::{self, Group};
+use super::noise::is_sequence;
+use crate::document::qemu;
 use crate::merge::keys::{self, Children, Match};
-use crate::merge::options::{self, Identity};
 use crate::merge::{Attribute, Op, says};
 
 /// Builds the patch between two definitions.
@@ -37,12 +39,75 @@ const AMOUNTS: [&str; 10] = [
     "block",
 ];
 
-/// Whether what is said of a change is no whole device: a domain that does not have it must not get one of
-/// it. What every domain has is ensured.
-fn is_part_of_a_device(b: Node<'_, '_>) -> bool {
-    b.parent_element()
-        .is_some_and(|parent| parent.has_tag_name("devices"))
-        && !matches!(b.tag_name().name(), "emulator" | "memballoon")
+/// What depends on the offset of a clock, which libvirt refuses beside another.
+const OF_AN_OFFSET: [&str; 4] = ["timezone", "adjustment", "basis", "start"];
+
+/// Whether a domain that does not have this element gets a whole one by what is said of its change, or
+/// every domain has one. Any other must not get a piece of one.
+fn is_ensured(b: Node<'_, '_>, made: &Made) -> bool {
+    let says = |name: &str| {
+        let mut all = made.attributes.iter();
+        all.any(|one| one.name == name && one.value.is_some())
+    };
+    match (parent_of(b), made.name.as_str()) {
+        ("", _) | ("os", "type") | ("devices", "emulator") => true,
+        ("domain", "maxMemory") => false,
+        ("domain", "cpu") => says("mode"),
+        ("domain", "clock") => says("offset"),
+        ("domain", _) => made.text.is_some(),
+        ("devices", "memballoon") => says("model"),
+        _ => false,
+    }
+}
+
+fn parent_of<'a>(node: Node<'a, '_>) -> &'a str {
+    let parent = node.parent_element();
+    parent.map_or("", |parent| parent.tag_name().name())
+}
+
+/// Completes what means nothing without another part of it.
+fn say_what_it_needs(made: &mut Made, b: Node<'_, '_>) {
+    let says = |name: &str, made: &Made| {
+        let mut all = made.attributes.iter();
+        all.any(|one| one.name == name && one.value.is_some())
+    };
+    match (parent_of(b), made.name.as_str()) {
+        ("domain", "clock") => {
+            let depends = OF_AN_OFFSET.iter().any(|name| says(name, made));
+            if let Some(offset) = b
+                .attribute("offset")
+                .filter(|_| depends && !says("offset", made))
+            {
+                made.attributes.insert(
+                    0,
+                    Attribute {
+                        namespace: None,
+                        prefix: None,
+                        name: "offset".to_owned(),
+                        value: Some(offset.to_owned()),
+                    },
+                );
+            }
+        }
+        // Another mode comes with its model.
+        ("domain", "cpu") if says("mode", made) => {
+            let mut children = made.children.iter_mut();
+            if let Some(model) =
+                children.find(|child| child.name == "model" && child.op == Op::Update)
+            {
+                model.op = Op::Merge;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether it is a device of a kind of which there can be several.
+fn is_one_of_several(b: Node<'_, '_>) -> bool {
+    let name = b.tag_name().name();
+    parent_of(b) == "devices"
+        && !keys::is_single("devices", name)
+        && !matches!(name, "nvram" | "pstore" | "redirfilter")
 }
 
 /// The words of a patch do not suffice for this element.
@@ -91,8 +156,13 @@ impl Builder<'_> {
             }
         }
         made.children = self.children(a, b)?;
+        let is_changed = made.text.is_some() || !made.attributes.is_empty();
+        say_what_it_needs(&mut made, b);
         made.identify(a, self.mac);
-        if is_part_of_a_device(b) {
+        let parent = parent_of(b);
+        // One that only leads to what is changed is not made for that alone.
+        let would_make = || is_changed && !made.element().only_removes(parent);
+        if !is_ensured(b, &made) && (parent == "devices" || would_make()) {
             made.op = Op::Update;
         }
         Ok(made)
@@ -157,13 +227,13 @@ impl Builder<'_> {
     ) -> Result<(), Whole> {
         // Those of which all that are alike are named already.
         let mut counted: Vec<Node<'d, 'd>> = Vec::new();
+        let mut removals: Vec<(Node<'d, 'd>, Made)> = Vec::new();
         for node in &group.gone {
             if counted.contains(node) {
                 continue;
             }
             match self.removal(children, group, *node, origin) {
-                Some(removal) if removed.contains(&removal) => {}
-                Some(removal) => removed.push(removal),
+                Some(removal) => removals.push((*node, removal)),
                 None => self.count(children, group, *node, origin, &mut counted, there)?,
             }
         }
@@ -178,8 +248,39 @@ impl Builder<'_> {
                 }
             }
         }
+        for (node, removal) in removals {
+            if !counted.contains(&node) && !removed.contains(&removal) {
+                removed.push(removal);
+            }
+        }
+        self.ordered(group, there);
         self.added(children, group, origin, there);
         Ok(())
+    }
+
+    /// Those that stand in another order are all named in it.
+    fn ordered<'d>(&self, group: &Paired<'d>, there: &mut Vec<(usize, Made)>) {
+        let starts = group.pairs.iter().map(|(_, b)| b.range().start);
+        let is_ordered = |(_, b): &(Node<'d, 'd>, Node<'d, 'd>)| {
+            keys::is_ordered(parent_of(*b), b.tag_name().name())
+        };
+        if starts.is_sorted() || !group.pairs.iter().all(is_ordered) {
+            return;
+        }
+        for (a, b) in &group.pairs {
+            let place = b.range().start;
+            if there.iter().all(|(other, _)| *other != place) {
+                there.push((place, self.kept(*a, place)));
+            }
+        }
+    }
+
+    /// One that is named for its place only: no domain gets it for that.
+    fn kept(&self, a: Node<'_, '_>, origin: usize) -> Made {
+        Made {
+            op: Op::Keep,
+            ..Made::stub(a, origin, self.mac)
+        }
     }
 
     /// What goes, said as shortly as it can be without meaning something that stays.
@@ -190,12 +291,14 @@ impl Builder<'_> {
         node: Node<'d, 'd>,
         origin: usize,
     ) -> Option<Made> {
+        // What stays, and what comes: the second run would take it out.
+        let theirs = group.pairs.iter().map(|(_, b)| b).chain(&group.new);
+        let theirs: Vec<Node<'d, 'd>> = theirs.copied().collect();
         let means_others = |made: &Made| {
             let wanted = made.element();
             let meant = children.named(&wanted);
-            meant
-                .iter()
-                .any(|other| says(*other, &wanted) && !group.gone.contains(other))
+            let ours = meant.iter().filter(|other| !group.gone.contains(other));
+            ours.chain(&theirs).any(|other| says(*other, &wanted))
         };
         let shortest_first = [
             Made::stub(node, origin, self.mac),
@@ -263,7 +366,8 @@ impl Builder<'_> {
             let place = node.range().start;
             let mut made = Made::full(*node, origin);
             let wanted = made.element();
-            if !matches!(children.find(&wanted), Match::None) {
+            // One more device changes none that another domain has.
+            if is_one_of_several(*node) || !matches!(children.find(&wanted), Match::None) {
                 made.op = Op::Append;
                 // Those that are there are counted too.
                 let like = children
@@ -276,7 +380,7 @@ impl Builder<'_> {
                     there.extend((0..like).map(|_| (place, made.clone())));
                 }
             }
-            if self.equality.strict {
+            if self.equality.strict || is_sequence(*node) {
                 self.neighbour(children, group, *node, there);
             }
             there.push((place, made));
@@ -306,95 +410,11 @@ impl Builder<'_> {
             return;
         };
         let place = b.range().start;
-        let stub = Made::stub(*a, place, self.mac);
+        let stub = self.kept(*a, place);
         let alone = children.meant(&stub.element()).len() == 1;
         if alone && there.iter().all(|(other, _)| *other != place) {
             there.push((place, stub));
         }
-    }
-
-    /// QEMU's arguments are merged as option groups.
-    fn commandline<'d>(&self, a: Node<'d, 'd>, b: Node<'d, 'd>) -> Result<Option<Made>, Whole> {
-        let origin = b.range().start;
-        if self.equality.same(a, b) {
-            return Ok(None);
-        }
-        let (Some(old), Some(new)) = (a.parent_element(), b.parent_element()) else {
-            return Err(Whole);
-        };
-        let (old, new) = (qemu::groups(old), qemu::groups(new));
-        let say = |group: &Group<'_, '_>| (group.option.to_owned(), group.value().to_owned());
-        let mut made = Made::named(b, origin);
-        let mut push = |group: &Group<'_, '_>, op: Op| {
-            let mut option = Made::full(group.option_arg, origin);
-            option.op = op;
-            made.children.push(option);
-            let value = group.value_arg.map(|arg| Made::full(arg, origin));
-            made.children.extend(value);
-        };
-        let mut reused: Vec<usize> = Vec::new();
-        let mut changes: Vec<(&Group<'_, '_>, Op)> = Vec::new();
-        for group in &new {
-            if old.iter().any(|other| say(other) == say(group)) {
-                continue;
-            }
-            let identity = Identity::of(group.option, group.value());
-            let like = old.iter().position(|other| {
-                identity.matches(other.option, other.value())
-                    && !new.iter().any(|kept| say(kept) == say(other))
-            });
-            let op = match like {
-                Some(at) => {
-                    reused.push(at);
-                    let before = old.get(at).map(Group::value).unwrap_or_default();
-                    let merged = options::merged(group.option, before, group.value());
-                    match merged {
-                        Ok(merged) if merged == group.value() => Op::Merge,
-                        _ => Op::Replace,
-                    }
-                }
-                None if old
-                    .iter()
-                    .any(|other| identity.matches(other.option, other.value())) =>
-                {
-                    Op::Append
-                }
-                None => Op::Merge,
-            };
-            changes.push((group, op));
-        }
-        for (at, group) in old.iter().enumerate() {
-            let kept = new.iter().any(|other| say(other) == say(group));
-            if !kept && !reused.contains(&at) {
-                push(group, Op::Remove);
-            }
-        }
-        for (group, op) in changes {
-            push(group, op);
-        }
-        // Everything but arguments.
-        for child in self.children_but_args(a, b)? {
-            made.children.push(child);
-        }
-        Ok(Some(made))
-    }
-
-    fn children_but_args<'d>(&self, a: Node<'d, 'd>, b: Node<'d, 'd>) -> Result<Vec<Made>, Whole> {
-        let others = |node: Node<'d, 'd>| -> Vec<Node<'d, 'd>> {
-            let mut all = elements(node);
-            all.retain(|child| !qemu::is(*child, "arg"));
-            all
-        };
-        let children = Children::of(a);
-        let mut there = Vec::new();
-        let mut out = Vec::new();
-        for (ours, theirs) in by_name(&others(a), &others(b)) {
-            let group = pair(self.equality, &ours, &theirs);
-            self.group(&children, &group, b.range().start, &mut out, &mut there)?;
-        }
-        there.sort_by_key(|(place, _)| *place);
-        out.extend(there.into_iter().map(|(_, made)| made));
-        Ok(out)
     }
 }
 

@@ -56,6 +56,7 @@ impl Cut<'_> {
             for new in group.new {
                 let first = self.edits.len();
                 let goes = rules::adds(a, &ours, new)
+                    || rules::drops(new, b)
                     || (rules::is_devices(new) && ours.is_empty() && self.children(None, new));
                 if goes {
                     self.edits.truncate(first);
@@ -63,6 +64,7 @@ impl Cut<'_> {
                     self.edits.push(Edit::delete(range));
                 } else {
                     nothing_left = false;
+                    self.dropped(new);
                 }
             }
             for gone in group.gone {
@@ -75,6 +77,29 @@ impl Cut<'_> {
             }
         }
         nothing_left
+    }
+
+    /// What libvirt drops of something new: a second run would miss it, and add another one.
+    fn dropped(&mut self, new: Node<'_, '_>) {
+        if namespace_of(new).is_some() || rules::is_foreign(new) {
+            return;
+        }
+        let parts = Parts::of(self.text, new);
+        for attribute in new.attributes().filter(|one| one.namespace().is_none()) {
+            if rules::leaves_out(new, attribute.name(), attribute.value())
+                && let Some(there) = parts.attribute(self.text, attribute.name())
+            {
+                self.edits.push(Edit::delete(there.with_space.clone()));
+            }
+        }
+        for part in elements(new) {
+            if rules::drops(part, new) {
+                let range = crate::document::with_line(self.text, part.range());
+                self.edits.push(Edit::delete(range));
+            } else {
+                self.dropped(part);
+            }
+        }
     }
 
     fn pair<'d>(&mut self, a: Node<'d, 'd>, b: Node<'d, 'd>) {
@@ -105,7 +130,9 @@ impl Cut<'_> {
             };
             let range = there.with_space.clone();
             match a.attribute(name) {
-                None if rules::fills_in(a, b, name) => self.edits.push(Edit::delete(range)),
+                None if rules::fills_in(a, b, name) || rules::leaves_out(b, name, new) => {
+                    self.edits.push(Edit::delete(range));
+                }
                 Some(old) if old != new && self.is_same_value(b, name, old, new) => {
                     self.edits.push(Edit::replace(range, written(name, old)));
                 }

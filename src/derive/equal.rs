@@ -68,6 +68,7 @@ impl Equality {
                 other.is_some_and(|other| self.same_value(attribute.value(), other))
             })
             && text(a) == text(b)
+            && pieces(a) == pieces(b)
     }
 
     /// Whether two values of an attribute are the same.
@@ -121,6 +122,23 @@ pub fn text(node: Node<'_, '_>) -> String {
         .filter_map(|child| child.text())
         .collect();
     text.trim().to_owned()
+}
+
+/// The text before, between and behind elements; nothing where there is no text beside elements.
+fn pieces(node: Node<'_, '_>) -> Vec<String> {
+    if elements(node).is_empty() || text(node).is_empty() {
+        return Vec::new();
+    }
+    let mut pieces = vec![String::new()];
+    for child in node.children() {
+        if child.is_element() {
+            pieces.push(String::new());
+        } else if let (true, Some(last)) = (child.is_text(), pieces.last_mut()) {
+            last.push_str(child.text().unwrap_or_default());
+        }
+    }
+    let pieces = pieces.into_iter();
+    pieces.map(|piece| piece.trim().to_owned()).collect()
 }
 
 /// The expanded name.

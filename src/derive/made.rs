@@ -6,8 +6,12 @@ use roxmltree::Node;
 use xmltree::{EmitterConfig, XMLNode};
 
 use super::equal::{elements, text};
+use super::noise::Keep;
 use crate::document::{SECTIONS, escape_attribute, escape_text, qemu};
 use crate::merge::{Attribute, DIRECTIVES, Element, Op, keys};
+
+/// The name of an element, and the words for what is left out of it.
+pub(super) type Lost = (String, Vec<&'static str>);
 
 /// An element of a patch in the making.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,6 +137,13 @@ impl Made {
         bare || self.children.iter().any(Made::counts_interfaces)
     }
 
+    /// Whether it says of an interface that it stays, and nothing that tells which.
+    pub(super) fn counts_interfaces_that_stay(&self) -> bool {
+        let bare = self.name == "interface" && self.op == Op::Keep && self.children.is_empty();
+        let mut children = self.children.iter();
+        bare || children.any(Made::counts_interfaces_that_stay)
+    }
+
     /// As the merge engine sees it.
     pub(super) fn element(&self) -> Element {
         Element {
@@ -150,11 +161,38 @@ impl Made {
 
     /// The names of what is replaced as a whole.
     pub(super) fn replaced(&self, out: &mut Vec<String>) {
-        if self.op == Op::Replace && self.name != "arg" {
-            out.push(self.name.clone());
+        if self.op == Op::Replace {
+            let option = self.attributes.iter().find(|_| self.name == "arg");
+            out.push(match option.and_then(|one| one.value.as_deref()) {
+                Some(option) => format!("qemu:arg value='{option}'"),
+                None => self.name.clone(),
+            });
         }
         for child in &self.children {
             child.replaced(out);
+        }
+    }
+
+    /// The names of what is replaced as a whole although something in it is left out, each with what that
+    /// is.
+    pub(super) fn cut<'m>(&'m self, keep: &Keep, parents: &mut Vec<&'m str>, out: &mut Vec<Lost>) {
+        let left_out = keep.leaves_out_of(parents, &self.name);
+        if self.op == Op::Replace && self.namespace.is_none() && !left_out.is_empty() {
+            out.push((self.name.clone(), left_out));
+            return;
+        }
+        parents.push(&self.name);
+        for child in &self.children {
+            child.cut(keep, parents, out);
+        }
+        parents.pop();
+    }
+
+    /// The name of an element with both text and elements in it, which a patch cannot say.
+    pub(super) fn mixed(&self) -> Option<&str> {
+        match self.text.is_some() && !self.children.is_empty() {
+            true => Some(&self.name),
+            false => self.children.iter().find_map(Made::mixed),
         }
     }
 

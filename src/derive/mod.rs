@@ -16,8 +16,9 @@ use std::collections::HashSet;
 
 use roxmltree::Node;
 
-use crate::document::{Document, DocumentError, Excerpt, SECTIONS};
+use crate::document::{Document, DocumentError, Excerpt, SECTIONS, child};
 use crate::merge::{self, MergeError, Patch};
+use crate::text;
 
 use build::Builder;
 pub use equal::Equality;
@@ -43,6 +44,11 @@ pub struct Derived {
     pub replaced: Vec<String>,
     /// Names of sections that go although other domains may have more in them.
     pub emptied: Vec<String>,
+    /// Elements whose order is not recorded, each with the words for what would get lost if they were
+    /// replaced as a whole.
+    pub unordered: Vec<(String, Vec<&'static str>)>,
+    /// Disks that are there under another name with the image they had: the name, and the image.
+    pub moved: Vec<(String, String)>,
 }
 
 /// Why there is no patch.
@@ -68,8 +74,36 @@ pub enum DeriveError {
 ///
 /// # Errors
 /// One of the two is no definition or has two of what there is one of, or the new one holds what no
-/// patch can say: text and elements mixed, or text where elements belong.
+/// patch can say: text and elements mixed, text where elements belong, or what only a replacement says of an
+/// element of which something is left out.
 pub fn derive(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveError> {
+    let derived = derive_exactly(before, after, keep)?;
+    let Some((name, left_out)) = derived.unordered.first() else {
+        return Ok(derived);
+    };
+    if !keep.order {
+        let message = format!(
+            "<{name}> could only be replaced as a whole, and with it would go what the patch leaves out ({}); --keep all records that",
+            text::list(left_out)
+        );
+        let root = Document::parse_domain(after).map_err(DeriveError::After)?;
+        let root = root.root();
+        let there = child(root, name).unwrap_or(root);
+        let excerpt = Excerpt::of(after, there.range().start);
+        return Err(DeriveError::Unsayable { message, excerpt });
+    }
+    // The order is given up before what the patch leaves out is.
+    let keep = Keep {
+        order: false,
+        ..*keep
+    };
+    Ok(Derived {
+        unordered: derived.unordered,
+        ..derive(before, after, &keep)?
+    })
+}
+
+fn derive_exactly(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveError> {
     let old = Document::parse_domain(before).map_err(DeriveError::Before)?;
     let after_document = Document::parse_domain(after).map_err(DeriveError::After)?;
     if let Some(error) = old.duplicate() {
@@ -77,12 +111,6 @@ pub fn derive(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveE
     }
     if let Some(error) = after_document.duplicate() {
         return Err(DeriveError::After(error));
-    }
-    if let Some(mixed) = mixed(after_document.root()) {
-        return Err(DeriveError::Unsayable {
-            message: format!("<{}> holds both text and elements", mixed.tag_name().name()),
-            excerpt: Excerpt::of(after, mixed.range().start),
-        });
     }
     let old_text =
         noise::without(before, Side::Before, after, keep).map_err(DeriveError::Before)?;
@@ -98,6 +126,7 @@ pub fn derive(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveE
     let work = Work {
         before,
         old: &old,
+        new: &after_document,
         a: &a,
         b: &b,
         after,
@@ -108,21 +137,23 @@ pub fn derive(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveE
     // Without MAC addresses the patch fits other domains as well, if it can do without.
     let none = HashSet::new();
     let simple = work.propose(keep.mac, &none);
+    work.sayable(&simple)?;
     if !simple.counts_interfaces() && work.faults(&simple).is_empty() {
         return Ok(work.derived(simple));
     }
     let mut whole = HashSet::new();
     loop {
         let proposal = work.propose(true, &whole);
+        work.sayable(&proposal)?;
         let faults = work.faults(&proposal);
         if faults.is_empty() {
             return Ok(work.derived(proposal));
         }
-        let before = whole.len();
+        let tried = whole.clone();
         for fault in faults {
-            work.widen(fault, &mut whole);
+            work.widen(fault, &tried, &mut whole);
         }
-        if whole.len() == before {
+        if whole.len() == tried.len() {
             // Even the whole new definition does not do.
             if let Some(node) = text_for_elements(after_document.root(), old.root()) {
                 return Err(DeriveError::Unsayable {
@@ -140,13 +171,6 @@ pub fn derive(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveE
             });
         }
     }
-}
-
-/// An element with both text and elements in it.
-fn mixed<'a>(node: Node<'a, 'a>) -> Option<Node<'a, 'a>> {
-    node.descendants().find(|node| {
-        node.is_element() && !equal::elements(*node).is_empty() && !equal::text(*node).is_empty()
-    })
 }
 
 /// An element with text where a definition has elements, as its sections have, or as `other` has.
@@ -177,6 +201,7 @@ struct Work<'w> {
     before: &'w str,
     /// As it is.
     old: &'w Document<'w>,
+    new: &'w Document<'w>,
     /// Without noise.
     a: &'w Document<'w>,
     b: &'w Document<'w>,
@@ -196,6 +221,24 @@ impl<'w> Work<'w> {
         builder
             .change(self.a.root(), root)
             .unwrap_or_else(|| Made::named(root, root.range().start))
+    }
+
+    /// Refuses to record an element with both text and elements in it.
+    fn sayable(&self, proposal: &Made) -> Result<(), DeriveError> {
+        let Some(name) = proposal.mixed() else {
+            return Ok(());
+        };
+        let is_it = |node: &Node<'_, '_>| {
+            node.tag_name().name() == name
+                && !equal::elements(*node).is_empty()
+                && !equal::text(*node).is_empty()
+        };
+        let mut all = self.new.root().descendants();
+        let offset = all.find(is_it).map_or(0, |node| node.range().start);
+        Err(DeriveError::Unsayable {
+            message: format!("<{name}> holds both text and elements"),
+            excerpt: Excerpt::of(self.after, offset),
+        })
     }
 
     /// The elements of the new definition that the patch does not bring about, by where they begin.
@@ -260,19 +303,49 @@ impl<'w> Work<'w> {
             .map_or(root, |(_, origin)| origin)
     }
 
-    /// Replaces one more element as a whole: this one, or the one around it when it is already.
-    fn widen(&self, fault: usize, whole: &mut HashSet<usize>) {
+    /// Replaces one more element as a whole: this one, or the one around it when that was `tried`. Two faults
+    /// in one element widen it once.
+    fn widen(&self, fault: usize, tried: &HashSet<usize>, whole: &mut HashSet<usize>) {
         let mut at = self
             .b
             .root()
             .descendants()
             .find(|node| node.is_element() && node.range().start == fault);
         while let Some(node) = at {
-            if whole.insert(node.range().start) {
+            if !tried.contains(&node.range().start) {
+                whole.insert(node.range().start);
                 return;
             }
             at = node.parent_element();
         }
+    }
+
+    /// A disk has no other name in a patch than its target: with another one it goes, and comes back with
+    /// the image that this domain has.
+    fn moved_disks(&self) -> Vec<(String, String)> {
+        let name = |disk: Node<'_, '_>| {
+            let target = child(disk, "target")?;
+            target.attribute("dev").map(str::to_owned)
+        };
+        let image = |disk: Node<'_, '_>| {
+            let source = child(disk, "source")?;
+            let keys = ["file", "dev", "name", "volume", "dir"];
+            keys.iter()
+                .find_map(|key| source.attribute(*key))
+                .map(str::to_owned)
+        };
+        let has = |document: &Document<'_>, wanted: &Option<String>| {
+            document.devices("disk").any(|disk| name(disk) == *wanted)
+        };
+        let moved = |disk: Node<'_, '_>| {
+            let (own_name, own_image) = (name(disk)?, image(disk)?);
+            let was = |other: Node<'_, '_>| {
+                image(other).as_ref() == Some(&own_image) && !has(self.b, &name(other))
+            };
+            let is_new = !has(self.a, &Some(own_name.clone()));
+            (is_new && self.a.devices("disk").any(was)).then_some((own_name, own_image))
+        };
+        self.b.devices("disk").filter_map(moved).collect()
     }
 
     fn derived(&self, proposal: Made) -> Derived {
@@ -281,7 +354,10 @@ impl<'w> Work<'w> {
             && proposal.op == merge::Op::Merge;
         let patch = proposal.write();
         let (mut replaced, mut emptied, mut counted) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut moved, mut unordered) = (Vec::new(), Vec::new());
+        proposal.cut(self.keep, &mut Vec::new(), &mut unordered);
         if *self.keep != Keep::ALL {
+            moved = self.moved_disks();
             proposal.replaced(&mut replaced);
             proposal.emptied(&mut emptied);
             proposal.counted(&mut counted);
@@ -290,7 +366,9 @@ impl<'w> Work<'w> {
             counted,
             emptied,
             replaced,
-            by_order: patch.contains("<interface patch:op=\"keep\""),
+            moved,
+            unordered,
+            by_order: proposal.counts_interfaces_that_stay(),
             by_mac: !self.keep.mac && patch.contains("<mac "),
             patch,
             empty,

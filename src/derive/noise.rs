@@ -16,7 +16,7 @@ pub struct Keep {
     pub controllers: bool,
     /// What libvirt fills in where the old definition says nothing, and how it spells what one says.
     pub defaults: bool,
-    /// The UUID.
+    /// The UUID, and the generation ID.
     pub uuid: bool,
     /// MAC addresses.
     pub mac: bool,
@@ -38,6 +38,43 @@ impl Keep {
         name: true,
         order: true,
     };
+
+    /// What is left out of an element of this name at this depth, or of what is in it: a patch that replaced
+    /// the element would take that out of the domain.
+    pub(super) fn leaves_out_of(&self, parents: &[&str], name: &str) -> Vec<&'static str> {
+        let of_device = |name: &str| match name {
+            "interface" => vec![
+                (self.mac, "mac"),
+                (self.addresses, "addresses"),
+                (self.aliases, "aliases"),
+            ],
+            "controller" => vec![
+                (self.controllers, "controllers"),
+                (self.addresses, "addresses"),
+                (self.aliases, "aliases"),
+            ],
+            _ => vec![(self.addresses, "addresses"), (self.aliases, "aliases")],
+        };
+        let of_devices = [
+            (self.mac, "mac"),
+            (self.addresses, "addresses"),
+            (self.aliases, "aliases"),
+            (self.controllers, "controllers"),
+        ];
+        let kinds = match (parents, name) {
+            ([], _) => [(self.name, "name"), (self.uuid, "uuid")]
+                .into_iter()
+                .chain(of_devices)
+                .collect(),
+            (["domain"], "devices") => of_devices.to_vec(),
+            (["domain", "devices"], "emulator") => Vec::new(),
+            (["domain", "devices"], name) => of_device(name),
+            (["domain"], "os") => vec![(self.name, "name")],
+            _ => Vec::new(),
+        };
+        let left_out = kinds.into_iter().filter(|(kept, _)| !kept);
+        left_out.map(|(_, word)| word).collect()
+    }
 
     /// The words for it.
     pub const WORDS: [&str; 9] = [
@@ -119,6 +156,8 @@ impl<'d> Cut<'d> {
             match element.tag_name().name() {
                 "name" if !self.keep.name => self.element(element),
                 "uuid" if !self.keep.uuid => self.element(element),
+                // That there is one is the user's word.
+                "genid" if !self.keep.uuid => self.text_of(element),
                 "devices" => self.devices(element),
                 "os" if !self.keep.name => self.nvram(element),
                 _ => {}
@@ -137,11 +176,15 @@ impl<'d> Cut<'d> {
         let made_up = ["_VARS.fd", "_VARS.qcow2"]
             .iter()
             .any(|ending| file.strip_suffix(ending) == Some(name));
-        if made_up
-            && let Some(text) = nvram.first_child().filter(|first| {
-                first.is_text() && first.next_sibling().is_none() && path.starts_with('/')
-            })
-        {
+        if made_up && path.starts_with('/') {
+            self.text_of(nvram);
+        }
+    }
+
+    /// The text of an element with nothing else in it.
+    fn text_of(&mut self, node: Node<'d, 'd>) {
+        let text = node.first_child();
+        if let Some(text) = text.filter(|one| one.is_text() && one.next_sibling().is_none()) {
             self.edits.push(Edit::delete(text.range()));
         }
     }

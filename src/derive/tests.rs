@@ -1,7 +1,10 @@
 //! Edits as people make them, and the patches that record them.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
+use others::replayed;
+
+mod others;
 
 const DOMAIN: &str = "<domain type='kvm'>
   <name>vm</name>
@@ -72,7 +75,7 @@ fn only_what_changed_is_said() {
     recorded(
         &[("unit='KiB'>1024<", "unit='MiB'>1<")],
         &plain,
-        "<memory unit=\"MiB\">1</memory>\n",
+        "<memory patch:op=\"replace\" unit=\"MiB\">1</memory>\n",
     );
     recorded(
         &[
@@ -100,10 +103,10 @@ fn only_what_changed_is_said() {
 <devices>
   <disk patch:op=\"update\">
     <target dev=\"vda\"/>
-    <driver cache=\"none\"/>
+    <driver patch:op=\"update\" cache=\"none\"/>
   </disk>
   <video patch:op=\"update\">
-    <model type=\"virtio\"/>
+    <model patch:op=\"update\" type=\"virtio\"/>
   </video>
 </devices>
 ",
@@ -117,7 +120,7 @@ fn only_what_changed_is_said() {
         "
 <devices>
   <video patch:op=\"update\">
-    <model type=\"none\"/>
+    <model patch:op=\"update\" type=\"none\"/>
   </video>
   <tpm model=\"tpm-crb\"/>
 </devices>
@@ -165,7 +168,7 @@ fn devices_that_come_and_go() {
         &plain,
         "
 <devices>
-  <disk type=\"file\">
+  <disk patch:op=\"append\" type=\"file\">
     <target dev=\"vdb\"/>
   </disk>
 </devices>
@@ -179,7 +182,7 @@ fn devices_that_come_and_go() {
   <disk patch:op=\"remove\">
     <target dev=\"vda\"/>
   </disk>
-  <disk type=\"file\">
+  <disk patch:op=\"append\" type=\"file\">
     <driver name=\"qemu\" type=\"raw\"/>
     <target dev=\"sda\" bus=\"virtio\"/>
   </disk>
@@ -245,15 +248,15 @@ fn noise_is_kept_on_request() {
         ),
         (
             "addresses",
-            "<devices>\n  <disk patch:op=\"update\">\n    <target dev=\"vda\"/>\n    <address slot=\"0x06\"/>\n  </disk>\n</devices>\n",
+            "<devices>\n  <disk patch:op=\"update\">\n    <target dev=\"vda\"/>\n    <address patch:op=\"update\" slot=\"0x06\"/>\n  </disk>\n</devices>\n",
         ),
         (
             "controllers",
-            "<devices>\n  <controller type=\"virtio-serial\" index=\"0\"/>\n</devices>\n",
+            "<devices>\n  <controller patch:op=\"append\" type=\"virtio-serial\" index=\"0\"/>\n</devices>\n",
         ),
         (
             "mac",
-            "<devices>\n  <interface patch:op=\"remove\">\n    <mac address=\"52:54:00:00:00:01\"/>\n  </interface>\n  <interface type=\"network\">\n    <mac address=\"52:54:00:00:00:02\"/>\n    <source network=\"default\"/>\n  </interface>\n</devices>\n",
+            "<devices>\n  <interface patch:op=\"remove\">\n    <mac address=\"52:54:00:00:00:01\"/>\n  </interface>\n  <interface patch:op=\"append\" type=\"network\">\n    <mac address=\"52:54:00:00:00:02\"/>\n    <source network=\"default\"/>\n  </interface>\n</devices>\n",
         ),
     ] {
         let mut keep = Keep::default();
@@ -342,6 +345,75 @@ fn arguments_of_qemu_are_recorded_as_options() {
 </qemu:commandline>
 ",
     );
+    // One that is new, or another one, in its place.
+    let base = [
+        "-cpu",
+        "host",
+        "-device",
+        "vfio-pci,host=01",
+        "-device",
+        "usb-kbd",
+        "-device",
+        "usb-kbd",
+        "-S",
+    ];
+    let spliced = |at: std::ops::Range<usize>, args: &[&'static str]| {
+        let mut all = base.to_vec();
+        all.splice(at, args.iter().copied());
+        with(&all)
+    };
+    let lines = |args: &[(&str, &str)]| {
+        let line = |(op, value): &(&str, &str)| match *op {
+            "" => format!("  <qemu:arg value=\"{value}\"/>\n"),
+            op => format!("  <qemu:arg patch:op=\"{op}\" value=\"{value}\"/>\n"),
+        };
+        let lines: String = args.iter().map(line).collect();
+        format!("<qemu:commandline>\n{lines}</qemu:commandline>\n")
+    };
+    for (after, patch) in [
+        (
+            spliced(2..2, &["-global", "x.y=off"]),
+            lines(&[
+                ("keep", "-cpu"),
+                ("", "host"),
+                ("", "-global"),
+                ("", "x.y=off"),
+            ]),
+        ),
+        (
+            spliced(3..4, &["vfio-pci,host=02"]),
+            lines(&[
+                ("remove", "-device"),
+                ("", "vfio-pci,host=01"),
+                ("keep", "-cpu"),
+                ("", "host"),
+                ("", "-device"),
+                ("", "vfio-pci,host=02"),
+            ]),
+        ),
+        (
+            spliced(6..8, &[]),
+            lines(&[
+                ("keep", "-device"),
+                ("", "usb-kbd"),
+                ("remove", "-device"),
+                ("", "usb-kbd"),
+            ]),
+        ),
+    ] {
+        recorded_between(&with(&base), &after, &plain, &patch);
+        // Where there is one, it stays.
+        let one = with(&["-device", "usb-kbd"]);
+        let got = replayed(&with(&base), &after, &one).unwrap();
+        assert_eq!(got.matches("usb-kbd").count(), 1);
+    }
+    let less = derive(
+        &with(&["-cpu", "host,a=on"]),
+        &with(&["-cpu", "host"]),
+        &plain,
+    )
+    .unwrap();
+    assert_eq!(less.replaced, ["qemu:arg value='-cpu'"]);
     // Their order is what they mean.
     recorded_between(
         &with(&["-usb", "-S"]),
@@ -385,10 +457,10 @@ fn where_the_order_counts_the_patch_shows_it() {
         &Keep::ALL,
         "
 <devices>
-  <disk>
+  <disk patch:op=\"keep\">
     <target dev=\"vda\"/>
   </disk>
-  <disk type=\"file\">
+  <disk patch:op=\"append\" type=\"file\">
     <target dev=\"vdb\"/>
   </disk>
 </devices>

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use roxmltree::NodeId;
+use roxmltree::{Node, NodeId};
 
 use super::keys::{self, Children, Match};
 use super::patch::{Element, Op};
@@ -132,6 +132,19 @@ impl<'m> Claims<'m> {
         Claims { found: claims }
     }
 
+    /// What those of `wanted` that stand in an order speak of, in the order of the patch.
+    pub(super) fn ordered(&self, wanted: &Element) -> Vec<Node<'m, 'm>> {
+        let children = wanted.children.iter().enumerate();
+        let ordered = children.filter(|(_, child)| {
+            stays(child) && keys::is_ordered(&wanted.name, &child.name) && child.namespace.is_none()
+        });
+        let found = ordered.filter_map(|(index, _)| match self.of_child(index) {
+            Match::One(node) => Some(node),
+            _ => None,
+        });
+        found.collect()
+    }
+
     /// What the child with this index speaks of.
     pub(super) fn of_child(&self, index: usize) -> Match<'m, 'm> {
         let found = self.found.get(index).copied().flatten();
@@ -220,6 +233,28 @@ pub(super) fn rivals_in(around: &Element) -> Option<(&Element, &Element)> {
         new.push(child);
     }
     None
+}
+
+/// What the child with this index is called where it is missing: of several alike the how manieth.
+pub(super) fn absent(wanted: &Element, index: usize) -> String {
+    let Some(child) = wanted.children.get(index) else {
+        return String::new();
+    };
+    let signature = keys::signature(&wanted.name, child);
+    let is_alike = |other: &&Element| {
+        other.name == child.name
+            && other.namespace == child.namespace
+            && (stays(other) || goes(other))
+            && keys::signature(&wanted.name, other) == signature
+    };
+    let before = wanted.children.iter().take(index).filter(is_alike).count();
+    let what = keys::described(&wanted.name, child);
+    match before {
+        0 => what,
+        1 => format!("second {what}"),
+        2 => format!("third {what}"),
+        more => format!("{}th {what}", more + 1),
+    }
 }
 
 /// Name, and what tells it from others of the name.

@@ -1,6 +1,6 @@
 //! New elements: where they go.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use roxmltree::{Node, NodeId};
 
@@ -91,11 +91,14 @@ pub(super) struct Siblings<'w, 'm> {
     pub(super) missed: Vec<&'w Element>,
     /// Those that go.
     pub(super) removed: HashSet<NodeId>,
+    /// Those that move, each with the one whose place it takes.
+    pub(super) places: HashMap<NodeId, Node<'m, 'm>>,
 }
 
 impl<'w, 'm> Siblings<'w, 'm> {
     /// `wanted` is there already.
     pub(super) fn there(&mut self, wanted: &'w Element, node: Node<'m, 'm>) {
+        let node = self.places.get(&node.id()).copied().unwrap_or(node);
         let ends = self.ends.iter_mut();
         match ends.into_iter().find(|(name, ..)| *name == wanted.name) {
             Some((_, _, last)) => *last = node,

@@ -81,7 +81,7 @@ const IDENTITIES: &[Identity] = &[
             &["@type", "@bus", "source@dev", "source@evdev"],
         )
     },
-    by("devices", "graphics", &["@type"]),
+    unique("devices", "graphics", &["@type"]),
     Identity {
         tie: &["model@primary", "model@type"],
         ..by("devices", "video", &["alias@name"])
@@ -425,6 +425,11 @@ pub fn is_single(parent: &str, name: &str) -> bool {
         "devices" => matches!(name, "emulator" | "memballoon" | "tpm" | "iommu" | "vsock"),
         _ => false,
     }
+}
+
+/// Whether the order of such elements is what they mean, and each has a key to be told by.
+pub fn is_ordered(parent: &str, name: &str) -> bool {
+    (parent, name) == ("os", "boot")
 }
 
 /// Whether an attribute of an element's own tells it apart from others of its name.

@@ -25,7 +25,7 @@ mod write;
 
 use std::collections::{HashMap, HashSet};
 
-use roxmltree::Node;
+use roxmltree::{Node, NodeId};
 
 pub use error::MergeError;
 pub use patch::{
@@ -144,7 +144,7 @@ impl<'m> Merger<'m> {
         // What goes is known before it is asked whether something is there already.
         for (index, child) in wanted.children.iter().enumerate() {
             if goes(child) && !alike.contains(&index) {
-                let removed = self.remove(&children, child)?;
+                let removed = self.remove(&children, child, &siblings.removed)?;
                 siblings.removed.extend(removed.iter().map(Node::id));
             }
         }
@@ -156,6 +156,7 @@ impl<'m> Merger<'m> {
             &siblings.removed,
             |index| alike.contains(&index),
         );
+        siblings.places = self.reorder(&claims.ordered(wanted));
         for (index, child) in wanted.children.iter().enumerate() {
             if goes(child) {
                 if alike.contains(&index) {
@@ -170,7 +171,11 @@ impl<'m> Merger<'m> {
                 self.commandline(child, &mut new)?;
             } else {
                 let claim = claims.of_child(index);
-                self.child(&children, child, claim, &mut siblings, &mut new)?;
+                if let (Op::Update, Match::None) = (child.op, claim) {
+                    self.absent.push(claims::absent(wanted, index));
+                } else {
+                    self.child(&children, child, claim, &mut siblings, &mut new)?;
+                }
             }
         }
         siblings.place(&mut new);
@@ -178,6 +183,24 @@ impl<'m> Merger<'m> {
             self.insert(target, wanted, new)?;
         }
         Ok(())
+    }
+
+    /// Puts elements in this order in the places they have among them: which one comes to stand where.
+    fn reorder(&mut self, wanted: &[Node<'m, 'm>]) -> HashMap<NodeId, Node<'m, 'm>> {
+        let mut places = wanted.to_vec();
+        places.sort_by_key(|node| node.range().start);
+        let pairs = wanted.iter().zip(places);
+        let moved = pairs.filter(|(node, place)| *node != place);
+        let moved: HashMap<NodeId, Node<'m, 'm>> =
+            moved.map(|(node, place)| (node.id(), place)).collect();
+        for node in wanted {
+            if let Some(place) = moved.get(&node.id()) {
+                let text = self.text.get(node.range()).unwrap_or_default();
+                let edit = Edit::replace(place.range(), text.to_owned());
+                self.edits.push(edit);
+            }
+        }
+        moved
     }
 
     /// Refuses text for what holds elements in every definition, be it empty in this one.
@@ -241,7 +264,7 @@ impl<'m> Merger<'m> {
     ) -> Result<(), MergeError> {
         match wanted.op {
             Op::Remove | Op::RemoveExisting => {
-                let removed = self.remove(children, wanted)?;
+                let removed = self.remove(children, wanted, &siblings.removed)?;
                 siblings.removed.extend(removed.iter().map(Node::id));
                 return Ok(());
             }

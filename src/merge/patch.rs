@@ -345,7 +345,7 @@ impl Element {
 
     /// Whether it is there only to lead to what is taken away. Below `parent`, what tells it apart
     /// from others is no more than a part of the way.
-    pub(super) fn only_removes(&self, parent: &str) -> bool {
+    pub(crate) fn only_removes(&self, parent: &str) -> bool {
         match self.op {
             _ if !self.is_written(parent) => true,
             Op::Merge => {

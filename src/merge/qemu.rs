@@ -48,12 +48,20 @@ impl<'m> Merger<'m> {
         let wanted = self.wanted(patch)?;
         let dangling = have.last().filter(|group| group.lacks_value());
         let mut is_left = dangling.is_some();
+        let mut place = None;
         for (wanted, same) in claimed(&wanted, &have) {
             let it_is_meant = same
                 .iter()
                 .any(|group| Some(group.option_arg) == dangling.map(|one| one.option_arg));
             is_left &= !it_is_meant || wanted.op == Op::Default;
-            self.group(wanted, &same, &mut new)?;
+            match (wanted.op, same.last()) {
+                (Op::Keep, Some(there)) => {
+                    place = Some(there.value_arg.unwrap_or(there.option_arg))
+                }
+                (Op::Remove | Op::RemoveExisting, _) | (_, None) => {}
+                _ => place = None,
+            }
+            self.group(wanted, &same, place, &mut new)?;
         }
         if let Some(group) = dangling.filter(|_| is_left && !new.is_empty()) {
             let message = format!(
@@ -143,11 +151,18 @@ impl<'m> Merger<'m> {
         &mut self,
         wanted: &Wanted<'_>,
         same: &[&Group<'m, 'm>],
+        place: Option<Node<'m, 'm>>,
         new: &mut Vec<New<'_, 'm>>,
     ) -> Result<(), MergeError> {
+        // A new one stands at the end, or behind the one that the patch keeps before it.
+        let at_place = |what: What<'static, 'm>| match place {
+            Some(node) => New::after(node, what),
+            None => what.into(),
+        };
         let mut append = || {
-            new.push(What::Arg(format!("-{}", wanted.option)).into());
-            new.extend(wanted.value.map(|value| What::Arg(value.to_owned()).into()));
+            new.push(at_place(What::Arg(format!("-{}", wanted.option))));
+            let value = wanted.value.map(str::to_owned);
+            new.extend(value.map(|value| at_place(What::Arg(value))));
         };
         match (wanted.op, same) {
             (Op::RemoveExisting, []) => {
@@ -268,7 +283,12 @@ fn claimed<'p, 'w, 'h, 'm>(
                 same.retain(says);
             }
         }
-        let is_alike = |other: &&&Wanted<'_>| stays(other) && other.identity == one.identity;
+        let goes = |other: &Wanted<'_>| matches!(other.op, Op::Remove | Op::RemoveExisting);
+        // One that is kept leaves those like it to one that takes them out.
+        let is_alike = |other: &&&Wanted<'_>| {
+            let speaks = stays(other) || (one.op == Op::Keep && goes(other));
+            speaks && other.identity == one.identity
+        };
         if stays(one) {
             if kept.iter().filter(is_alike).count() > 1 {
                 same.truncate(1);

@@ -1,6 +1,8 @@
 //! What goes.
 
-use roxmltree::Node;
+use std::collections::HashSet;
+
+use roxmltree::{Node, NodeId};
 
 use super::insert::element_matches;
 use super::keys::{Children, Match};
@@ -13,10 +15,18 @@ impl<'m> Merger<'m> {
         &mut self,
         children: &Children<'m, 'm>,
         wanted: &Element,
+        gone: &HashSet<NodeId>,
     ) -> Result<Vec<Node<'m, 'm>>, MergeError> {
         let is_meant = |node: &Node<'_, '_>| wanted.at.is_none_or(|at| node.range().start == at);
         let mut removed = children.with_key(wanted);
         removed.retain(|node| is_meant(node) && element_matches(*node, wanted, false));
+        if !removed.is_empty() {
+            // One that another part of the patch takes out goes once.
+            removed.retain(|node| !gone.contains(&node.id()));
+            if removed.is_empty() {
+                return Ok(removed);
+            }
+        }
         self.remove_all(children, wanted, removed)
     }
 

@@ -292,7 +292,7 @@ fn what_cannot_stand_beside_the_new_attribute_goes() {
 
 #[test]
 fn what_is_not_there_to_be_updated_is_told() {
-    let before = "<domain><cpu><feature name='a'/></cpu></domain>";
+    let before = "<domain><cpu><feature name='a'/></cpu><devices><interface type='user'/></devices></domain>";
     for (patch, absent) in [
         ("<vcpu patch:op='update'>4</vcpu>", &["<vcpu>"][..]),
         (
@@ -308,6 +308,11 @@ fn what_is_not_there_to_be_updated_is_told() {
             "<devices><disk patch:op='update'><target dev='vda'/></disk></devices>",
             &["<disk> with <target dev='vda'>"],
         ),
+        // Of several alike one is there.
+        (
+            "<devices><interface patch:op='keep'/><interface patch:op='update' type='user'/></devices>",
+            &["second <interface>"],
+        ),
     ] {
         let text = format!("<domain xmlns:patch='urn:virt-patch:1'>{patch}</domain>");
         let document = Document::parse_domain(before).unwrap();
@@ -315,6 +320,104 @@ fn what_is_not_there_to_be_updated_is_told() {
         let wanted = patch.resolve_for(&document).unwrap();
         let merged = merged_wanted(&document, &patch, &wanted).unwrap();
         assert_eq!(merged.absent, absent, "{text}");
+    }
+}
+
+#[test]
+fn what_two_parts_of_a_patch_take_out_goes_once() {
+    let before = "<domain><devices><hostdev mode='subsystem' type='usb'/><hub type='usb'/></devices></domain>";
+    let patch = Patch::new(
+        "p",
+        "<domain xmlns:patch='urn:virt-patch:1'><devices><hostdev patch:op='remove' type='usb'/><hostdev patch:op='remove!' mode='subsystem'/></devices></domain>",
+    );
+    let document = Document::parse_domain(before).unwrap();
+    let got = merged(&document, &patch).unwrap().unwrap();
+    assert_eq!(got, "<domain><devices><hub type='usb'/></devices></domain>");
+}
+
+#[test]
+fn a_new_argument_stands_behind_the_one_kept_before_it() {
+    const QEMU: &str = "xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'";
+    let with = |args: &str| {
+        let arg = |arg: &str| match arg.split_once('!') {
+            Some((op, value)) => format!("<qemu:arg patch:op='{op}' value='{value}'/>"),
+            None => format!("<qemu:arg value='{arg}'/>"),
+        };
+        let args: String = args.split_whitespace().map(arg).collect();
+        format!("<domain {QEMU}><qemu:commandline>{args}</qemu:commandline></domain>")
+    };
+    for (before, patch, after) in [
+        (
+            "-cpu host -S",
+            "keep!-cpu host -device a",
+            "-cpu host -device a -S",
+        ),
+        (
+            "-cpu host -S",
+            "keep!-cpu host -device a -device b",
+            "-cpu host -device a -device b -S",
+        ),
+        (
+            "-cpu host -S",
+            "keep!-usb -device a",
+            "-cpu host -S -device a",
+        ),
+        (
+            "-cpu host -S",
+            "-cpu host -device a",
+            "-cpu host -S -device a",
+        ),
+        (
+            "-usb -cpu host -S",
+            "keep!-usb -cpu host -device a",
+            "-usb -cpu host -S -device a",
+        ),
+        (
+            "-usb -device a -S",
+            "remove!-device a keep!-usb -device b",
+            "-usb -device b -S",
+        ),
+        (
+            "-device a -device a",
+            "keep!-device a remove!-device a",
+            "-device a",
+        ),
+        ("-device a", "keep!-device a remove!-device a", "-device a"),
+    ] {
+        let text = with(before);
+        let document = Document::parse_domain(&text).unwrap();
+        let patch = with(patch).replace("<domain", "<domain xmlns:patch='urn:virt-patch:1'");
+        let patch = Patch::new("p", patch);
+        let got = merged(&document, &patch).unwrap().unwrap_or(text);
+        assert_eq!(got, with(after));
+        let again = Document::parse_domain(&got).unwrap();
+        assert_eq!(merged(&again, &patch).unwrap(), None);
+    }
+}
+
+#[test]
+fn boot_devices_stand_in_the_order_of_the_patch() {
+    let with = |boots: &str| {
+        let boot = |dev: &str| format!("<boot dev='{dev}'/>");
+        let boots: String = boots.split_whitespace().map(boot).collect();
+        format!("<domain><os>{boots}</os></domain>")
+    };
+    for (before, patch, after) in [
+        ("hd network", "network hd", "network hd"),
+        ("hd network", "network", "hd network"),
+        ("hd fd network", "network hd", "network fd hd"),
+        ("hd network", "network cdrom hd", "network cdrom hd"),
+        ("hd network", "cdrom network hd", "cdrom network hd"),
+        ("hd network", "network hd cdrom", "network hd cdrom"),
+        ("network hd", "network hd", "network hd"),
+    ] {
+        let text = with(before);
+        let document = Document::parse_domain(&text).unwrap();
+        let patch = Patch::new("p", with(patch));
+        let got = merged(&document, &patch).unwrap().unwrap_or(text);
+        assert_eq!(got, with(after));
+        let again = Document::parse_domain(&got).unwrap();
+        assert_eq!(merged(&again, &patch).unwrap(), None);
     }
 }
 

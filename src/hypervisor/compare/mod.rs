@@ -190,11 +190,12 @@ fn compare<'a>(ours: Node<'a, 'a>, stored: Node<'a, 'a>, losses: &mut Vec<Loss<'
         let kept = there.is_some_and(|there| {
             values::same_attribute(ours, attribute.name(), attribute.value(), there)
         });
-        if !kept
-            && !values::same_size(ours, stored, attribute.name())
-            && !noise::attribute(ours, attribute.name())
-            && !(attribute.name() == "unit" && noise::worked_out(ours, stored))
-        {
+        let is_unit = attribute.name() == "unit";
+        let is_no_loss = kept
+            || values::same_size(ours, stored, attribute.name())
+            || noise::attribute(ours, attribute.name())
+            || (is_unit && noise::worked_out(ours, stored));
+        if !is_no_loss {
             losses.push(Loss {
                 ours,
                 what: Lost::Attribute(attribute.name(), there),

@@ -1,0 +1,392 @@
+//! Patches replayed on domains that they were not recorded with.
+#![allow(clippy::indexing_slicing)]
+
+use super::*;
+
+/// What the patch between two definitions makes of a third, twice.
+#[track_caller]
+pub(super) fn replayed(before: &str, after: &str, other: &str) -> Result<String, String> {
+    let derived = derive(before, after, &Keep::default()).unwrap();
+    let patch = Patch::new("derived", &*derived.patch);
+    let document = Document::parse_domain(other).unwrap();
+    let once = merge::merged(&document, &patch).map_err(|error| match error {
+        MergeError::Unfit { message, .. } => message,
+        other => other.to_string(),
+    })?;
+    let once = once.unwrap_or_else(|| other.to_owned());
+    let again = Document::parse_domain(&once).unwrap();
+    assert_eq!(merge::merged(&again, &patch).unwrap(), None, "{once}");
+    Ok(once)
+}
+
+fn devices(inside: &str) -> String {
+    format!("<domain type='kvm'>\n  <devices>\n    {inside}\n  </devices>\n</domain>\n")
+}
+
+#[test]
+fn one_more_device_changes_no_other() {
+    let cdrom = "<disk type='file' device='cdrom'><target dev='sda' bus='sata'/></disk>";
+    let disk = "<disk type='file'><source file='/other.img'/><target dev='sda' bus='sata'/></disk>";
+    let spice = "<graphics type='spice'/>";
+    let vnc = "<graphics type='vnc' port='5901' autoport='no'/>";
+    let hub = "<hub type='usb'/>";
+    for (before, added, other, expected) in [
+        (
+            "",
+            cdrom,
+            disk,
+            Err("patch:op='append' would make a second <disk> with <target dev=…>='sda'"),
+        ),
+        (
+            spice,
+            vnc,
+            "<graphics type='vnc' port='5999' autoport='no'/>",
+            Err("patch:op='append' would make a second <graphics> with type='vnc'"),
+        ),
+        (
+            "",
+            "<sound model='ich9'/>",
+            "<sound model='ich9'><codec type='micro'/></sound>",
+            Ok("<sound model='ich9'><codec type='micro'/></sound>"),
+        ),
+        ("", hub, hub, Ok(hub)),
+        (
+            "",
+            "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>",
+            "<rng model='virtio'><backend model='random'>/dev/random</backend></rng>",
+            Ok(
+                "<rng model='virtio'><backend model='random'>/dev/random</backend></rng>\n    <rng model='virtio'>\n      <backend model='random'>/dev/urandom</backend>\n    </rng>",
+            ),
+        ),
+        // There is one of them.
+        (
+            "",
+            "<tpm model='tpm-crb'/>",
+            "<tpm model='tpm-tis'/>",
+            Ok("<tpm model='tpm-crb'/>"),
+        ),
+    ] {
+        let after = devices(&format!("{before}{added}"));
+        assert_eq!(
+            replayed(&devices(before), &after, &devices(other)),
+            expected.map(devices).map_err(str::to_owned),
+            "{added}"
+        );
+    }
+}
+
+#[test]
+fn a_change_makes_no_piece_of_what_another_domain_does_not_have() {
+    let other = "<domain type='kvm'>
+  <os>
+    <type arch='x86_64'>hvm</type>
+  </os>
+  <cpu mode='maximum'/>
+  <clock offset='utc'/>
+  <devices>
+    <interface type='user'/>
+    <rng model='virtio'>
+      <backend model='random'>/dev/random</backend>
+    </rng>
+    <graphics type='spice'/>
+    <memballoon model='none'/>
+  </devices>
+</domain>
+";
+    let override_of = |value: &str| {
+        format!(
+            "<qemu:override {Q}><qemu:device alias='a'><qemu:frontend><qemu:property name='p' type='string' value='{value}'/></qemu:frontend></qemu:device></qemu:override>"
+        )
+    };
+    let (one, two) = (override_of("1"), override_of("2"));
+    let with = |inside: &str| {
+        let parts = "<name>vm</name><os><type>hvm</type></os>";
+        format!("<domain type='kvm'>{parts}{inside}</domain>")
+    };
+    for (before, after) in [
+        (
+            "<features><hyperv><spinlocks state='on' retries='8191'/></hyperv></features>",
+            "<features><hyperv><spinlocks state='on' retries='4096'/></hyperv></features>",
+        ),
+        (
+            "<cpu><numa><cell id='0' cpus='0' memory='1'/></numa></cpu>",
+            "<cpu><numa><cell id='0' cpus='0' memory='1' memAccess='shared'/></numa></cpu>",
+        ),
+        (
+            "<numatune><memory mode='strict' nodeset='0'/></numatune>",
+            "<numatune><memory mode='preferred' nodeset='0'/></numatune>",
+        ),
+        (
+            "<cputune><iothreadpin iothread='1' cpuset='0'/></cputune>",
+            "<cputune><iothreadpin iothread='1' cpuset='1'/></cputune>",
+        ),
+        (
+            "<maxMemory slots='2' unit='KiB'>9</maxMemory>",
+            "<maxMemory slots='4' unit='KiB'>9</maxMemory>",
+        ),
+        (
+            "<maxMemory slots='2' unit='KiB'>9</maxMemory>",
+            "<maxMemory slots='2' unit='KiB'>10</maxMemory>",
+        ),
+        (
+            "<cpu mode='custom'><model>qemu64</model></cpu>",
+            "<cpu mode='custom'><model>Nehalem</model></cpu>",
+        ),
+        (
+            "<devices><rng model='virtio'><rate bytes='1' period='1000'/></rng></devices>",
+            "<devices><rng model='virtio'><rate bytes='1' period='3000'/></rng></devices>",
+        ),
+        (
+            "<devices><interface type='user'><bandwidth><inbound average='1' peak='1'/></bandwidth></interface></devices>",
+            "<devices><interface type='user'><bandwidth><inbound average='1' peak='2'/></bandwidth></interface></devices>",
+        ),
+        (
+            "<devices><graphics type='spice'><gl enable='yes' rendernode='/a'/></graphics></devices>",
+            "<devices><graphics type='spice'><gl enable='yes' rendernode='/b'/></graphics></devices>",
+        ),
+        (
+            "<devices><memballoon model='virtio'><stats period='5'/></memballoon></devices>",
+            "<devices><memballoon model='virtio'><stats period='6'/></memballoon></devices>",
+        ),
+        (one.as_str(), two.as_str()),
+    ] {
+        let (before, after) = (with(before), with(after));
+        assert_eq!(replayed(&before, &after, other).unwrap(), other, "{after}");
+        assert_eq!(
+            replayed(&before, &after, &before)
+                .unwrap()
+                .split_whitespace()
+                .count(),
+            after.split_whitespace().count()
+        );
+    }
+    let with_loader = |ending: &str| {
+        format!(
+            "<domain><os><type>hvm</type><loader readonly='yes' type='pflash'>/OVMF_CODE{ending}.fd</loader><nvram template='/OVMF_VARS{ending}.fd'>/n</nvram></os></domain>"
+        )
+    };
+    let patched = replayed(&with_loader(""), &with_loader("_4M"), other).unwrap();
+    assert_eq!(patched, other);
+    // What every domain has, and what is whole as it is said, is made.
+    let plain = Keep::default();
+    for (before, after, patch) in [
+        (
+            "<on_crash>destroy</on_crash>",
+            "<on_crash>restart</on_crash>",
+            "<on_crash>restart</on_crash>\n",
+        ),
+        (
+            "<clock offset='timezone' timezone='Europe/Vienna'/>",
+            "<clock offset='timezone' timezone='Europe/Paris'/>",
+            "<clock offset=\"timezone\" timezone=\"Europe/Paris\"/>\n",
+        ),
+        (
+            "<cpu mode='host-model'><model>a</model></cpu>",
+            "<cpu mode='custom'><model>b</model></cpu>",
+            "<cpu mode=\"custom\">\n  <model>b</model>\n</cpu>\n",
+        ),
+        (
+            "<os><type machine='pc'>hvm</type></os>",
+            "<os><type machine='q35'>hvm</type></os>",
+            "<os>\n  <type machine=\"q35\"/>\n</os>\n",
+        ),
+        (
+            "<devices><memballoon model='virtio'/></devices>",
+            "<devices><memballoon model='none'/></devices>",
+            "<devices>\n  <memballoon model=\"none\"/>\n</devices>\n",
+        ),
+    ] {
+        let domain = |inside: &str| format!("<domain type='kvm'>{inside}</domain>");
+        recorded_between(&domain(before), &domain(after), &plain, patch);
+    }
+}
+
+#[test]
+fn boot_devices_are_recorded_in_their_order() {
+    let with = |devices: &[&str]| {
+        let boot = |dev: &&str| format!("    <boot dev='{dev}'/>\n");
+        let boots: String = devices.iter().map(boot).collect();
+        format!(
+            "<domain>\n  <os>\n    <type machine='q35'>hvm</type>\n    <loader>/l</loader>\n{boots}  </os>\n</domain>\n"
+        )
+    };
+    let plain = Keep::default();
+    for (before, after, patch) in [
+        (
+            &["hd"][..],
+            &["network", "hd"][..],
+            "  <boot dev=\"network\"/>\n  <boot patch:op=\"keep\" dev=\"hd\"/>\n",
+        ),
+        (
+            &["hd", "network"],
+            &["network", "hd"],
+            "  <boot patch:op=\"keep\" dev=\"network\"/>\n  <boot patch:op=\"keep\" dev=\"hd\"/>\n",
+        ),
+        (
+            &["hd", "fd", "network"],
+            &["network", "cdrom", "hd"],
+            "  <boot patch:op=\"remove\" dev=\"fd\"/>\n  <boot patch:op=\"keep\" dev=\"network\"/>\n  <boot dev=\"cdrom\"/>\n  <boot patch:op=\"keep\" dev=\"hd\"/>\n",
+        ),
+    ] {
+        let (before, after) = (with(before), with(after));
+        recorded_between(&before, &after, &plain, &format!("<os>\n{patch}</os>\n"));
+        assert_eq!(replayed(&before, &after, &before).unwrap(), after);
+    }
+    // Another domain does not get what was there already.
+    let other = with(&["cdrom"]);
+    let got = replayed(&with(&["hd"]), &with(&["hd", "network"]), &other).unwrap();
+    assert_eq!(got, with(&["cdrom", "network"]));
+    let swapped = replayed(&with(&["hd", "network"]), &with(&["network", "hd"]), &other);
+    assert_eq!(swapped.unwrap(), other);
+}
+
+#[test]
+fn what_is_left_out_does_not_go_with_an_order() {
+    let before = DOMAIN.replace(
+        "<vcpu>",
+        "<on_reboot>restart</on_reboot>\n  <on_crash>destroy</on_crash>\n  <vcpu>",
+    );
+    let after = DOMAIN.replace(
+        "<vcpu>2<",
+        "<on_crash>destroy</on_crash>\n  <on_reboot>restart</on_reboot>\n  <vcpu>4<",
+    );
+    let order = Keep {
+        order: true,
+        ..Keep::default()
+    };
+    let derived = derive(&before, &after, &order).unwrap();
+    assert!(
+        derived.patch.contains("<vcpu>4</vcpu>") && !derived.patch.contains("replace"),
+        "{}",
+        derived.patch
+    );
+    let [(name, left_out)] = derived.unordered.as_slice() else {
+        panic!("{:?}", derived.unordered);
+    };
+    assert_eq!(name, "domain");
+    assert_eq!(left_out[..2], ["name", "uuid"]);
+    // What is in the way of nothing is replaced, with its order.
+    let (before, after) = (
+        "<domain><memtune><hard_limit>2</hard_limit><soft_limit>1</soft_limit></memtune></domain>",
+        "<domain><memtune><soft_limit>1</soft_limit><hard_limit>2</hard_limit></memtune></domain>",
+    );
+    let derived = derive(before, after, &order).unwrap();
+    assert!(derived.unordered.is_empty());
+    assert_eq!(derived.replaced, ["memtune"]);
+    // Two faults in one element are no fault of what is around it.
+    let with = |args: [&str; 2]| {
+        let arg = |arg: &str| format!("<qemu:arg value='{arg}'/>");
+        let args: String = args.map(arg).concat();
+        format!("<domain {Q}><name>a</name><qemu:commandline>{args}</qemu:commandline></domain>")
+    };
+    let derived = derive(&with(["-usb", "-S"]), &with(["-S", "-usb"]), &order).unwrap();
+    assert!(derived.unordered.is_empty());
+    assert_eq!(derived.replaced, ["commandline"]);
+    // Everything: the one becomes the other.
+    let all = derive(DOMAIN, &DOMAIN.replace("<vcpu>2</vcpu>", ""), &Keep::ALL).unwrap();
+    assert!(all.unordered.is_empty());
+}
+
+#[test]
+fn what_goes_is_taken_out_once() {
+    let one = "<interface type='user'><model type='a'/></interface>";
+    let two = "<interface type='user'><model type='b'/></interface>";
+    let after = devices("<interface type='ethernet'/>");
+    let got = replayed(
+        &devices(&[one, two, one].concat()),
+        &after,
+        &devices(&[one, two, one].concat()),
+    );
+    assert_eq!(got.unwrap().matches("<interface").count(), 1);
+    // A second run does not take out what the first brought.
+    let before = devices("<hub type='usb'/>");
+    let after = devices("<hub type='usb'>\n      <alias name='ua-h'/>\n    </hub>");
+    for on in [&before, &after] {
+        assert_eq!(replayed(&before, &after, on).unwrap(), after);
+    }
+}
+
+#[test]
+fn a_generation_id_is_of_one_domain() {
+    let with = |inside: &str| format!("<domain><name>a</name>{inside}</domain>");
+    let own = with("<genid>cc70e4f7-7a76-4dc7-9f5b-d1ba0a1a7b1e</genid>");
+    let plain = Keep::default();
+    assert!(derive(&with("<genid/>"), &own, &plain).unwrap().empty);
+    recorded_between(&with(""), &own, &plain, "<genid/>\n");
+    recorded_between(&own, &with(""), &plain, "<genid patch:op=\"remove\"/>\n");
+    let keep = Keep {
+        uuid: true,
+        ..plain
+    };
+    let patch = "<genid>cc70e4f7-7a76-4dc7-9f5b-d1ba0a1a7b1e</genid>\n";
+    recorded_between(&with("<genid/>"), &own, &keep, patch);
+}
+
+#[test]
+fn text_and_elements_that_stay_are_in_nobodys_way() {
+    let with = |vcpu: u8, inside: &str| {
+        format!(
+            "<domain><metadata><a:b xmlns:a='urn:a'>{inside}</a:b></metadata><vcpu>{vcpu}</vcpu></domain>"
+        )
+    };
+    let mixed = "text <a:i>x</a:i> more";
+    let plain = Keep::default();
+    for keep in [plain, Keep::ALL] {
+        recorded_between(&with(2, mixed), &with(4, mixed), &keep, "<vcpu>4</vcpu>\n");
+    }
+    for other in ["text <a:i>y</a:i> more and", "text more <a:i>x</a:i>", ""] {
+        let error = derive(&with(2, other), &with(2, mixed), &plain).unwrap_err();
+        let message = "a patch cannot say this: <b> holds both text and elements";
+        assert_eq!(error.to_string(), message, "{other}");
+    }
+    let added = derive("<domain><vcpu>2</vcpu></domain>", &with(2, mixed), &plain);
+    assert!(matches!(added, Err(DeriveError::Unsayable { .. })));
+    // What is inside may change.
+    recorded_between(
+        &with(2, "text <a:i>y</a:i> more"),
+        &with(2, mixed),
+        &plain,
+        "<domain xmlns:a=\"urn:a\" xmlns:patch=\"urn:virt-patch:1\">
+  <metadata>
+    <a:b>
+      <a:i patch:op=\"update\">x</a:i>
+    </a:b>
+  </metadata>
+</domain>
+",
+    );
+}
+
+#[test]
+fn what_libvirt_drops_of_a_new_device_is_not_recorded() {
+    let graphics = "<graphics type='vnc' port='-1' autoport='yes'/>";
+    let channel =
+        "<channel type='unix'><source mode='bind'/><target type='virtio' name='a'/></channel>";
+    recorded_between(
+        &devices(""),
+        &devices(&format!("{graphics}{channel}")),
+        &Keep::default(),
+        "
+<devices>
+  <graphics patch:op=\"append\" type=\"vnc\" autoport=\"yes\"/>
+  <channel patch:op=\"append\" type=\"unix\">
+    <target type=\"virtio\" name=\"a\"/>
+  </channel>
+</devices>
+",
+    );
+}
+
+#[test]
+fn a_disk_with_another_name_is_named_with_its_image() {
+    let before = devices("<disk><source file='/a.img'/><target dev='vda' bus='virtio'/></disk>");
+    let after = before.replace("dev='vda' bus='virtio'", "dev='sda' bus='sata'");
+    let moved = derive(&before, &after, &Keep::default()).unwrap().moved;
+    assert_eq!(moved, [("sda".to_owned(), "/a.img".to_owned())]);
+    let more = before.replace(
+        "</disk>",
+        "</disk><disk><source file='/a.img'/><target dev='vdb'/></disk>",
+    );
+    let moved = derive(&before, &more, &Keep::default()).unwrap().moved;
+    assert!(moved.is_empty());
+}
