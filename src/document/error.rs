@@ -19,17 +19,21 @@ pub struct Position {
 impl Position {
     /// The place of a byte offset (or of the end, when it lies beyond).
     pub fn of(text: &str, offset: usize) -> Position {
-        let end = (0..=offset.min(text.len()))
-            .rev()
-            .find(|end| text.is_char_boundary(*end))
-            .unwrap_or(0);
-        let before = text.get(..end).unwrap_or_default();
+        let (before, _) = split(text, offset);
         let line = before.rfind('\n').map_or(0, |newline| newline + 1);
         Position {
-            line: before.matches('\n').count() + 1,
+            line: memchr::memchr_iter(b'\n', before.as_bytes()).count() + 1,
             column: before.get(line..).unwrap_or_default().chars().count() + 1,
         }
     }
+}
+
+/// The text up to a byte offset, at the nearest character before it, and the rest.
+fn split(text: &str, offset: usize) -> (&str, &str) {
+    let end = (0..=offset.min(text.len()))
+        .rev()
+        .find(|end| text.is_char_boundary(*end));
+    text.split_at(end.unwrap_or(0))
 }
 
 impl fmt::Display for Position {
@@ -50,10 +54,12 @@ pub struct Excerpt {
 impl Excerpt {
     /// The line around a byte offset.
     pub fn of(text: &str, offset: usize) -> Excerpt {
-        let position = Position::of(text, offset);
-        let line = text.split('\n').nth(position.line - 1).unwrap_or_default();
+        let (before, rest) = split(text, offset);
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let end = rest.find('\n').map_or(text.len(), |end| before.len() + end);
+        let line = text.get(start..end).unwrap_or_default();
         Excerpt {
-            position,
+            position: Position::of(text, offset),
             line: line.trim_end_matches('\r').to_owned(),
         }
     }

@@ -12,6 +12,7 @@ const AMOUNTS: &[&str] = &["memory", "size", "value"];
 /// What an amount without a unit is in, where that is not KiB (libvirt 11.3: conf/domain_conf.c).
 const OTHER_UNITS: &[(&str, &str, &str)] = &[
     ("shmem", "size", "B"),
+    ("cache", "line", "B"),
     ("filesystem", "space_hard_limit", "B"),
     ("filesystem", "space_soft_limit", "B"),
     ("smm", "tseg", "MiB"),

@@ -6,7 +6,7 @@
 
 use roxmltree::Node;
 
-use super::{Attribute, Element};
+use super::{Attribute, Element, Op};
 
 type Names = &'static [&'static str];
 
@@ -62,6 +62,7 @@ const BY_VALUE: &[ByValue] = &[
         "clock",
         "offset",
         &[
+            (&["utc", "localtime"], &["adjustment"]),
             (&["timezone"], &["timezone"]),
             (&["variable"], &["adjustment", "basis"]),
             (&["absolute"], &["start"]),
@@ -74,63 +75,67 @@ const BY_VALUE: &[ByValue] = &[
     ),
 ];
 
-/// The attributes of `target` that cannot stand beside those of `wanted`; what `wanted` names itself
-/// is meant.
-pub(super) fn surplus(target: Node<'_, '_>, wanted: &Element) -> Vec<Attribute> {
-    if wanted.namespace.is_some() {
-        return Vec::new();
+/// Takes out, below every device of the patch that says its `type`, the attributes of other kinds. One
+/// that does not say it leaves the old type, and what belongs to that.
+pub(super) fn complete(root: &mut Element) {
+    let devices = root.children.iter_mut().filter(|one| one.name == "devices");
+    for device in devices.flat_map(|devices| &mut devices.children) {
+        let says_type = sets(device, "type").is_some();
+        if !says_type || device.op == Op::Replace {
+            continue;
+        }
+        let name = device.name.clone();
+        let parts = device.children.iter_mut();
+        for part in parts.filter(|part| part.op != Op::Replace && part.namespace.is_none()) {
+            let others = others(&name, part);
+            part.attributes.extend(others);
+        }
     }
-    let is_named = |name: &str| wanted.attributes.iter().any(|one| one.name == name);
-    let mut gone: Vec<&str> = excluded(target, wanted);
-    gone.extend(left_over(target, wanted));
-    gone.retain(|name| target.has_attribute(*name) && !is_named(name));
-    gone.into_iter().map(Attribute::unset).collect()
 }
 
-fn excluded(target: Node<'_, '_>, wanted: &Element) -> Vec<&'static str> {
-    let parent = target.parent_element().map(|node| node.tag_name().name());
-    let rule = KINDS.iter().find(|Kinds(parents, name, _)| {
-        *name == wanted.name && parent.is_some_and(|parent| parents.contains(&parent))
-    });
-    let Some(Kinds(_, _, kinds)) = rule else {
+fn others(device: &str, part: &Element) -> Vec<Attribute> {
+    let is_rule = |rule: &&Kinds| rule.1 == part.name && rule.0.contains(&device);
+    let Some(Kinds(_, _, kinds)) = KINDS.iter().find(is_rule) else {
         return Vec::new();
     };
     // A kind is told by its first attribute.
-    let chosen = kinds.iter().find(|kind| {
+    let is_said = |kind: &&Names| {
         kind.first()
-            .is_some_and(|first| sets(wanted, first).is_some())
-    });
-    let Some(chosen) = chosen else {
+            .is_some_and(|first| sets(part, first).is_some())
+    };
+    let Some(chosen) = kinds.iter().find(is_said) else {
         return Vec::new();
     };
-    let others = kinds.iter().filter(|kind| *kind != chosen);
-    others
-        .flat_map(|kind| kind.iter().copied())
-        .filter(|name| !chosen.contains(name))
-        .collect()
+    let is_named = |name: &str| part.attributes.iter().any(|one| one.name == name);
+    let mut others: Vec<&str> = kinds.iter().flat_map(|kind| kind.iter().copied()).collect();
+    others.retain(|name| !chosen.contains(name) && !is_named(name));
+    others.sort_unstable();
+    others.dedup();
+    others.into_iter().map(Attribute::unset).collect()
 }
 
-fn left_over(target: Node<'_, '_>, wanted: &Element) -> Vec<&'static str> {
-    let rule = BY_VALUE
-        .iter()
-        .find(|ByValue(name, ..)| *name == wanted.name);
-    let Some(ByValue(_, attribute, kinds)) = rule else {
+/// The attributes of `target` that stand there for a value that `wanted` replaces by one of another
+/// kind; what `wanted` names itself is meant.
+pub(super) fn surplus(target: Node<'_, '_>, wanted: &Element) -> Vec<Attribute> {
+    let mut rules = BY_VALUE.iter();
+    let Some(ByValue(_, attribute, kinds)) = rules.find(|rule| rule.0 == wanted.name) else {
         return Vec::new();
     };
-    let Some(new) = sets(wanted, attribute) else {
+    let kind_of = |value: &str| kinds.iter().position(|(values, _)| values.contains(&value));
+    let (Some(new), Some(old)) = (sets(wanted, attribute), target.attribute(*attribute)) else {
         return Vec::new();
     };
-    if target.attribute(*attribute) == Some(new) {
+    let old = kind_of(old);
+    if wanted.namespace.is_some() || old == kind_of(new) {
         return Vec::new();
     }
-    let stays: Names = kinds
-        .iter()
-        .find(|(values, _)| values.contains(&new))
-        .map_or(&[], |(_, names)| names);
-    kinds
-        .iter()
-        .flat_map(|(_, names)| names.iter().copied())
-        .filter(|name| !stays.contains(name))
+    let its = old
+        .and_then(|old| kinds.get(old))
+        .map_or(&[] as Names, |kind| kind.1);
+    let is_named = |name: &str| wanted.attributes.iter().any(|one| one.name == name);
+    its.iter()
+        .filter(|name| target.has_attribute(**name) && !is_named(name))
+        .map(|name| Attribute::unset(name))
         .collect()
 }
 

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 use roxmltree::{Node, NodeId};
 
@@ -450,10 +451,19 @@ fn is_companion(wanted: &Element, there: Node<'_, '_>) -> bool {
 }
 
 fn identity(parent: &str, name: &str) -> Option<&'static Identity> {
-    parts::PARTS.iter().chain(IDENTITIES).find(|identity| {
-        identity.name == name && (identity.parent == parent || identity.parent == "*")
-    })
+    let mut all = BY_NAME.get(name)?.iter();
+    let is_it = |identity: &&&Identity| identity.parent == parent || identity.parent == "*";
+    all.find(is_it).copied()
 }
+
+/// The tables by element: each is asked for every element of a patch.
+static BY_NAME: LazyLock<HashMap<&str, Vec<&Identity>>> = LazyLock::new(|| {
+    let mut by_name: HashMap<&str, Vec<&Identity>> = HashMap::new();
+    for identity in parts::PARTS.iter().chain(IDENTITIES) {
+        by_name.entry(identity.name).or_default().push(identity);
+    }
+    by_name
+});
 
 /// The size of huge pages.
 const SIZE: Key = "@size";

@@ -274,6 +274,27 @@ fn what_cannot_stand_beside_the_new_attribute_goes() {
             "<clock offset='variable' basis='utc'/>",
             "<clock offset='variable' basis='utc'><timer name='rtc'/></clock>",
         ),
+        // Only where the patch says the type: what the old one has belongs to it.
+        (
+            "<devices><disk type='block' device='cdrom'><source dev='/dev/sr0'/><target dev='a'/></disk></devices>",
+            "<devices><disk><source file='/b.iso'/><target dev='a'/></disk></devices>",
+            "<devices><disk type='block' device='cdrom'><source dev='/dev/sr0' file='/b.iso'/><target dev='a'/></disk></devices>",
+        ),
+        (
+            "<devices><video><model type='vga' vram='65536'/></video></devices>",
+            "<devices><video><model type='bochs'/></video></devices>",
+            "<devices><video><model type='bochs' vram='65536'/></video></devices>",
+        ),
+        (
+            "<clock offset='utc' adjustment='reset'/>",
+            "<clock offset='localtime'/>",
+            "<clock offset='localtime' adjustment='reset'/>",
+        ),
+        (
+            "<clock offset='variable' adjustment='1' basis='utc'/>",
+            "<clock offset='utc'/>",
+            "<clock offset='utc'/>",
+        ),
         // What the patch names itself is meant, and so is what does not change.
         (
             "<devices><disk><source file='/a'/><target dev='a'/></disk></devices>",

@@ -86,7 +86,8 @@ fn unmet(condition: &str, patch: &Patch) -> String {
     }
 }
 
-/// Refuses a patch that asks what it changes itself, so that a second run would change more.
+/// Refuses a patch whose second run would change more: for it asks what it changes itself, or one part
+/// of it changes what another one speaks of.
 fn settles(patch: &Patch, context: &Context<'_>, after: &str) -> Result<(), MergeError> {
     let Ok(after) = Document::parse(after) else {
         return Ok(());
@@ -95,9 +96,7 @@ fn settles(patch: &Patch, context: &Context<'_>, after: &str) -> Result<(), Merg
     let mut asked = facts
         .iter()
         .filter(|(name, fact)| patch.facts.get(*name) != Some(*fact) && patch.mentions(name));
-    let Some((name, _)) = asked.next() else {
-        return Ok(());
-    };
+    let asked = asked.next().map(|(name, _)| name.clone());
     let again = Patch {
         facts: facts.clone(),
         ..patch.clone()
@@ -109,6 +108,13 @@ fn settles(patch: &Patch, context: &Context<'_>, after: &str) -> Result<(), Merg
     if merged.map_or(true, |merged| merged.text.is_none()) {
         return Ok(());
     }
+    let Some(name) = asked else {
+        let message =
+            "a second run of this patch would change more: two parts of it speak of one element";
+        let error = MergeError::in_patch(patch, 0, message.to_owned());
+        return Err(error
+            .helped("make two patches of it, or name what tells the elements apart".to_owned()));
+    };
     let offset = patch.text.find(name.as_str()).unwrap_or_default();
     let message =
         format!("the patch asks for {name} and changes it, so a second run would change more");

@@ -47,13 +47,13 @@ pub(super) fn same_size(ours: Node<'_, '_>, stored: Node<'_, '_>, name: &str) ->
         _ => false,
     };
     match name {
-        "memory" | "size" => same(name),
+        "memory" | "size" | "value" => same(name),
         "unit" => {
             let text = match (text_of(ours), text_of(stored)) {
                 (Some(ours), Some(stored)) => same_bytes((ours, units.0), (stored, units.1)),
                 _ => false,
             };
-            text || same("memory") || same("size")
+            text || same("memory") || same("size") || same("value")
         }
         _ => false,
     }

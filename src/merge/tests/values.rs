@@ -55,6 +55,11 @@ fn an_amount_without_a_unit_has_libvirts_own() {
             "<cpu><numa><cell id='0' cpus='0-1' memory='4' unit='GiB'/></numa></cpu>",
         ),
         (
+            "<cpu><numa><cell id='0'><cache level='1'><line value='8' unit='B'/></cache></cell></numa></cpu>",
+            "<cpu><numa><cell id='0'><cache level='1'><line value='16'/></cache></cell></numa></cpu>",
+            "<cpu><numa><cell id='0'><cache level='1'><line value='16' unit='B'/></cache></cell></numa></cpu>",
+        ),
+        (
             "<devices><shmem name='a'><size unit='M'>4</size></shmem></devices>",
             "<devices><shmem name='a'><size>8388608</size></shmem></devices>",
             "<devices><shmem name='a'><size unit='B'>8388608</size></shmem></devices>",
