@@ -51,7 +51,7 @@ fn is_ensured(b: Node<'_, '_>, made: &Made) -> bool {
     };
     match (parent_of(b), made.name.as_str()) {
         ("", _) | ("os", "type") | ("devices", "emulator") => true,
-        ("domain", "maxMemory") => false,
+        ("domain", "maxMemory" | "iothreads") => false,
         ("domain", "cpu") => says("mode"),
         ("domain", "clock") => says("offset"),
         ("domain", _) => made.text.is_some(),
@@ -78,15 +78,21 @@ fn say_what_it_needs(made: &mut Made, b: Node<'_, '_>) {
                 .attribute("offset")
                 .filter(|_| depends && !says("offset", made))
             {
-                made.attributes.insert(
-                    0,
-                    Attribute {
-                        namespace: None,
-                        prefix: None,
-                        name: "offset".to_owned(),
-                        value: Some(offset.to_owned()),
-                    },
-                );
+                made.say("offset", offset);
+            }
+        }
+        // A source is one of that type: elsewhere the device may be of another.
+        (
+            "devices",
+            "disk" | "interface" | "filesystem" | "serial" | "parallel" | "console" | "channel",
+        ) => {
+            let sets = |child: &Made| {
+                let mut attributes = child.attributes.iter();
+                child.name == "source" && attributes.any(|one| one.value.is_some())
+            };
+            let is_said = says("type", made) || !made.children.iter().any(sets);
+            if let Some(kind) = b.attribute("type").filter(|_| !is_said) {
+                made.say("type", kind);
             }
         }
         // Another mode comes with its model.
@@ -158,6 +164,10 @@ impl Builder<'_> {
         made.children = self.children(a, b)?;
         let is_changed = made.text.is_some() || !made.attributes.is_empty();
         say_what_it_needs(&mut made, b);
+        // The engine goes by the device that is said.
+        if made.name == "disk" && made.attributes.iter().any(|one| one.name == "device") {
+            return Err(Whole);
+        }
         made.identify(a, self.mac);
         let parent = parent_of(b);
         // One that only leads to what is changed is not made for that alone.

@@ -103,6 +103,23 @@ impl Made {
                 _ => {}
             }
         }
+        // A disk of the same name may be of another kind elsewhere: a CD-ROM here, the system there.
+        let device = node.attribute("device").filter(|_| self.name == "disk");
+        let says = self.attributes.iter().any(|one| one.name == "device");
+        if let Some(device) = device.filter(|_| !says) {
+            self.say("device", device);
+        }
+    }
+
+    /// Says an attribute, first of all.
+    pub(super) fn say(&mut self, name: &str, value: &str) {
+        let attribute = Attribute {
+            namespace: None,
+            prefix: None,
+            name: name.to_owned(),
+            value: Some(value.to_owned()),
+        };
+        self.attributes.insert(0, attribute);
     }
 
     fn first_child(&mut self, name: &str) -> &mut Made {

@@ -170,7 +170,10 @@ impl<'m> Merger<'m> {
             {
                 self.commandline(child, &mut new)?;
             } else {
-                let claim = claims.of_child(index);
+                let claim = match claims.of_child(index) {
+                    Match::One(node) if is_of_another_device(node, child) => Match::None,
+                    claim => claim,
+                };
                 if let (Op::Update, Match::None) = (child.op, claim) {
                     self.absent.push(claims::absent(wanted, index));
                 } else {
@@ -517,6 +520,15 @@ fn settle(text: &str, edits: &mut [Edit]) {
         }
         edits[index].range = place..place;
     }
+}
+
+/// Whether a disk to be updated, of which the patch says what it is to the guest, is something else here:
+/// `sda` is a CD-ROM in one domain and the system disk of another.
+fn is_of_another_device(node: Node<'_, '_>, wanted: &Element) -> bool {
+    let device = wanted.attribute("device");
+    wanted.op == Op::Update
+        && wanted.name == "disk"
+        && device.is_some_and(|device| node.attribute("device").unwrap_or("disk") != device)
 }
 
 #[cfg(test)]

@@ -287,6 +287,52 @@ fn what_is_left_out_does_not_go_with_an_order() {
     assert!(all.unordered.is_empty());
 }
 
+/// `sda` is a CD-ROM in one domain and the system disk of another.
+#[test]
+fn a_change_of_a_cdrom_is_none_of_a_disk() {
+    let cdrom = |source: &str| {
+        devices(&format!(
+            "<disk type='file' device='cdrom'>{source}<target dev='sda' bus='sata'/></disk>"
+        ))
+    };
+    let (empty, full) = (cdrom(""), cdrom("<source file='/x.iso'/>"));
+    let system = devices(
+        "<disk type='file' device='disk'><source file='/win.qcow2'/><target dev='sda' bus='sata'/></disk>",
+    );
+    for (before, after) in [
+        (&empty, &full),
+        (&full, &empty),
+        (&full, &cdrom("<source file='/x.iso'/><boot order='1'/>")),
+        (&full, &devices("")),
+    ] {
+        assert_eq!(
+            &replayed(before, after, &system).unwrap(),
+            &system,
+            "{after}"
+        );
+    }
+    // A drive of the host gets the medium, and not a piece of it.
+    let drive = devices(
+        "<disk type='block' device='cdrom'><source dev='/dev/sr0'/><target dev='sda' bus='sata'/></disk>",
+    );
+    let got = replayed(&full, &cdrom("<source file='/y.iso'/>"), &drive).unwrap();
+    assert!(
+        got.contains("<disk type='file' device='cdrom'><source file='/y.iso'/>"),
+        "{got}"
+    );
+}
+
+#[test]
+fn iothreads_are_not_made_for_a_change_of_their_number() {
+    let with = |inside: &str| format!("<domain><name>a</name>{inside}</domain>");
+    let got = replayed(
+        &with("<iothreads>4</iothreads>"),
+        &with("<iothreads>2</iothreads>"),
+        &with(""),
+    );
+    assert_eq!(got.unwrap(), with(""));
+}
+
 #[test]
 fn what_goes_is_taken_out_once() {
     let one = "<interface type='user'><model type='a'/></interface>";
