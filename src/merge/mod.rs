@@ -190,6 +190,9 @@ impl<'m> Merger<'m> {
 
     /// Puts elements in this order in the places they have among them: which one comes to stand where.
     fn reorder(&mut self, wanted: &[Node<'m, 'm>]) -> HashMap<NodeId, Node<'m, 'm>> {
+        if wanted.len() < 2 {
+            return HashMap::new();
+        }
         let mut places = wanted.to_vec();
         places.sort_by_key(|node| node.range().start);
         let pairs = wanted.iter().zip(places);

@@ -20,6 +20,20 @@ impl Resolver<'_> {
         if let [child] = element.children.as_slice() {
             return self.contradictions(child);
         }
+        // Only what has the same name can contradict, and in most patches nothing has.
+        let mut names: Vec<&str> = element
+            .children
+            .iter()
+            .map(|one| one.name.as_str())
+            .collect();
+        names.sort_unstable();
+        if names.windows(2).all(|pair| pair.first() != pair.last()) {
+            return element
+                .children
+                .iter()
+                .filter(|child| !matches!(child.op, Op::Remove | Op::RemoveExisting))
+                .try_for_each(|child| self.contradictions(child));
+        }
         let mut keys: HashMap<(&str, String), &Element> = HashMap::new();
         let mut only_if: HashMap<Signature<'_>, &Element> = HashMap::new();
         let goes = |child: &&Element| matches!(child.op, Op::Remove | Op::RemoveExisting);

@@ -26,12 +26,15 @@ pub(in crate::passes) fn contradicts(
     let groups = qemu::groups(document.root());
     let mut said: Vec<(String, Option<u32>, &qemu::Group<'_, '_>)> = Vec::new();
     for group in &groups {
-        let list = List::parse(group.value());
-        let (prefix, first) = match group.option {
-            "smp" => ("", list.first().map(|text| ("cpus", number(text)))),
-            "machine" | "M" => ("smp.", None),
+        let prefix = match group.option {
+            "smp" => "",
+            "machine" | "M" => "smp.",
             _ => continue,
         };
+        let list = List::parse(group.value());
+        // What leads -smp is its count, what leads -machine a type.
+        let first = list.first().filter(|_| prefix.is_empty());
+        let first = first.map(|text| ("cpus", number(text)));
         let keys = list.keys().filter_map(|key| {
             let value = list.get(key);
             Some((key.strip_prefix(prefix)?, value.as_deref().and_then(number)))
