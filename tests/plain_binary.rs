@@ -17,7 +17,14 @@ const DOMAIN: &str = "<domain type='kvm'>\n  <name>vm</name>\n  <vcpu>3</vcpu>\n
 fn alone() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("virt-patch");
-    fs::copy(env!("CARGO_BIN_EXE_virt-patch"), program).unwrap();
+    // Copied by another process: a child that a test beside this one starts would inherit the open copy, and a
+    // program that is open for writing cannot be run.
+    let copied = Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_virt-patch"))
+        .arg(&program)
+        .status()
+        .unwrap();
+    assert!(copied.success());
     fs::write(directory.path().join("vm.xml"), DOMAIN).unwrap();
     directory
 }
