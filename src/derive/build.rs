@@ -164,10 +164,6 @@ impl Builder<'_> {
         made.children = self.children(a, b)?;
         let is_changed = made.text.is_some() || !made.attributes.is_empty();
         say_what_it_needs(&mut made, b);
-        // The engine goes by the device that is said.
-        if made.name == "disk" && made.attributes.iter().any(|one| one.name == "device") {
-            return Err(Whole);
-        }
         made.identify(a, self.mac);
         let parent = parent_of(b);
         // One that only leads to what is changed is not made for that alone.
@@ -448,7 +444,14 @@ pub(super) fn pair<'d>(
         gone: ours.to_vec(),
         new: theirs.to_vec(),
     };
-    let same_one = |a: Node<'d, 'd>, b: Node<'d, 'd>| keys::identity_of(a) == keys::identity_of(b);
+    // A CD-ROM is no disk that changed: the engine takes neither for the other.
+    let device = |node: Node<'d, 'd>| match node.has_tag_name("disk") {
+        true => node.attribute("device").unwrap_or("disk"),
+        false => "",
+    };
+    let same_one = |a: Node<'d, 'd>, b: Node<'d, 'd>| {
+        keys::identity_of(a) == keys::identity_of(b) && device(a) == device(b)
+    };
     // Of several alike the equal ones come first, in their order.
     let mut last = 0;
     group.take(|a, b| {

@@ -297,7 +297,7 @@ impl<'m> Merger<'m> {
                         && element_matches(*node, wanted, false)
                 });
                 if there.is_none() {
-                    self.takes_no_ones_place(children, wanted)?;
+                    self.takes_no_ones_place(children, wanted, &siblings.removed)?;
                 }
                 siblings.appended.extend(there.map(|node| node.id()));
                 return self.there_or_new(children, wanted, there, siblings, new);
@@ -345,12 +345,13 @@ impl<'m> Merger<'m> {
         &self,
         children: &Children<'m, 'm>,
         wanted: &Element,
+        gone: &HashSet<NodeId>,
     ) -> Result<(), MergeError> {
         let parent = children.parent().tag_name().name();
         let Some((key, value)) = keys::unique_key(parent, wanted) else {
             return Ok(());
         };
-        match children.exact(wanted, &HashSet::new(), true) {
+        match children.exact(wanted, gone, true) {
             Match::One(other) => {
                 let message = format!(
                     "patch:op='append' would make a second <{}> with {key}='{value}'",

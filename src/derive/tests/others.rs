@@ -311,6 +311,10 @@ fn a_change_of_a_cdrom_is_none_of_a_disk() {
             "{after}"
         );
     }
+    // One that became the other is that, and on a domain that has it no second one comes.
+    for on in [&system, &full] {
+        assert_eq!(&replayed(&system, &full, on).unwrap(), &full);
+    }
     // A drive of the host gets the medium, and not a piece of it.
     let drive = devices(
         "<disk type='block' device='cdrom'><source dev='/dev/sr0'/><target dev='sda' bus='sata'/></disk>",
