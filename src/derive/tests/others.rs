@@ -313,7 +313,9 @@ fn a_change_of_a_cdrom_is_none_of_a_disk() {
     }
     // One that became the other is that, and on a domain that has it no second one comes.
     for on in [&system, &full] {
-        assert_eq!(&replayed(&system, &full, on).unwrap(), &full);
+        let got = replayed(&system, &full, on).unwrap();
+        let one_line = |text: &str| text.replace("\n    ", "").replace("  ", "");
+        assert_eq!(one_line(&got), one_line(&full));
     }
     // A drive of the host gets the medium, and not a piece of it.
     let drive = devices(
