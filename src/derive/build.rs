@@ -12,7 +12,7 @@ use roxmltree::Node;
 use super::equal::{Equality, by_name, elements, text};
 use super::made::Made;
 use super::noise::is_sequence;
-use crate::document::qemu;
+use crate::document::{parent_name, qemu};
 use crate::merge::keys::{self, Children, Match};
 use crate::merge::{Attribute, Op, says};
 
@@ -49,7 +49,7 @@ fn is_ensured(b: Node<'_, '_>, made: &Made) -> bool {
         let mut all = made.attributes.iter();
         all.any(|one| one.name == name && one.value.is_some())
     };
-    match (parent_of(b), made.name.as_str()) {
+    match (parent_name(b), made.name.as_str()) {
         ("", _) | ("os", "type") | ("devices", "emulator") => true,
         ("domain", "maxMemory" | "iothreads") => false,
         ("domain", "cpu") => says("mode"),
@@ -60,18 +60,13 @@ fn is_ensured(b: Node<'_, '_>, made: &Made) -> bool {
     }
 }
 
-fn parent_of<'a>(node: Node<'a, '_>) -> &'a str {
-    let parent = node.parent_element();
-    parent.map_or("", |parent| parent.tag_name().name())
-}
-
 /// Completes what means nothing without another part of it.
 fn say_what_it_needs(made: &mut Made, b: Node<'_, '_>) {
     let says = |name: &str, made: &Made| {
         let mut all = made.attributes.iter();
         all.any(|one| one.name == name && one.value.is_some())
     };
-    match (parent_of(b), made.name.as_str()) {
+    match (parent_name(b), made.name.as_str()) {
         ("domain", "clock") => {
             let depends = OF_AN_OFFSET.iter().any(|name| says(name, made));
             if let Some(offset) = b
@@ -111,7 +106,7 @@ fn say_what_it_needs(made: &mut Made, b: Node<'_, '_>) {
 /// Whether it is a device of a kind of which there can be several.
 fn is_one_of_several(b: Node<'_, '_>) -> bool {
     let name = b.tag_name().name();
-    parent_of(b) == "devices"
+    parent_name(b) == "devices"
         && !keys::is_single("devices", name)
         && !matches!(name, "nvram" | "pstore" | "redirfilter")
 }
@@ -165,7 +160,7 @@ impl Builder<'_> {
         let is_changed = made.text.is_some() || !made.attributes.is_empty();
         say_what_it_needs(&mut made, b);
         made.identify(a, self.mac);
-        let parent = parent_of(b);
+        let parent = parent_name(b);
         // One that only leads to what is changed is not made for that alone.
         let would_make = || is_changed && !made.element().only_removes(parent);
         if !is_ensured(b, &made) && (parent == "devices" || would_make()) {
@@ -268,7 +263,7 @@ impl Builder<'_> {
     fn ordered<'d>(&self, group: &Paired<'d>, there: &mut Vec<(usize, Made)>) {
         let starts = group.pairs.iter().map(|(_, b)| b.range().start);
         let is_ordered = |(_, b): &(Node<'d, 'd>, Node<'d, 'd>)| {
-            keys::is_ordered(parent_of(*b), b.tag_name().name())
+            keys::is_ordered(parent_name(*b), b.tag_name().name())
         };
         if starts.is_sorted() || !group.pairs.iter().all(is_ordered) {
             return;

@@ -210,6 +210,12 @@ pub fn children<'a, 't: 'a>(
     })
 }
 
+/// The name of the element around this one; empty for the root.
+pub fn parent_name<'a>(node: Node<'a, '_>) -> &'a str {
+    node.parent_element()
+        .map_or("", |parent| parent.tag_name().name())
+}
+
 /// The trimmed text of an element, comments before and after it left out. `None` when it has no
 /// text, or a comment cuts the text in two: then it is nothing a decision should be built on.
 pub fn text_of<'a>(node: Node<'a, '_>) -> Option<&'a str> {

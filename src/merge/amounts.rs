@@ -3,7 +3,7 @@
 use roxmltree::Node;
 
 use super::{Attribute, Element};
-use crate::document;
+use crate::document::{self, parent_name};
 use crate::numbers;
 
 /// The attributes that are amounts, with a unit beside them.
@@ -32,7 +32,7 @@ pub(super) fn unit_to_follow(target: Node<'_, '_>, wanted: &Element) -> Option<A
     if !is_amount || is_said("unit") || wanted.namespace.is_some() {
         return None;
     }
-    let unit = default_unit(parent_of(target), &wanted.name);
+    let unit = default_unit(parent_name(target), &wanted.name);
     (numbers::unit_bytes(there) != numbers::unit_bytes(unit)).then(|| Attribute {
         value: Some(unit.to_owned()),
         ..Attribute::unset("unit")
@@ -45,7 +45,7 @@ pub(super) fn are_same(node: Node<'_, '_>, wanted: &Element) -> bool {
     if !node.has_attribute("unit") && !wanted.attributes.iter().any(has_unit) {
         return false;
     }
-    let parent = parent_of(node);
+    let parent = parent_name(node);
     let have = in_document(node, parent);
     have.is_some() && have == in_patch(wanted, parent)
 }
@@ -105,9 +105,4 @@ fn bytes(number: &str, unit: Option<&str>, parent: &str, name: &str) -> Option<u
         "B" => bytes,
         _ => bytes.div_ceil(1024).checked_mul(1024)?,
     })
-}
-
-fn parent_of<'a>(node: Node<'a, '_>) -> &'a str {
-    node.parent_element()
-        .map_or("", |parent| parent.tag_name().name())
 }

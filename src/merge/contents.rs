@@ -5,7 +5,9 @@ use std::ops::Range;
 use roxmltree::Node;
 
 use super::{Attribute, Element, MergeError, Merger, amounts, exclusive, keys};
-use crate::document::{self, AttributeParts, Edit, Parts, escape_attribute, escape_text};
+use crate::document::{
+    self, AttributeParts, Edit, Parts, escape_attribute, escape_text, parent_name,
+};
 
 impl<'m> Merger<'m> {
     pub(super) fn attributes(
@@ -98,7 +100,7 @@ impl<'m> Merger<'m> {
         wanted: &Element,
         text: &str,
     ) -> Result<(), MergeError> {
-        let around = parent_of(target);
+        let around = parent_name(target);
         if amounts::are_same_texts(target, wanted) {
             return Ok(());
         }
@@ -172,11 +174,6 @@ impl<'m> Merger<'m> {
     }
 }
 
-fn parent_of<'a>(node: Node<'a, '_>) -> &'a str {
-    node.parent_element()
-        .map_or("", |parent| parent.tag_name().name())
-}
-
 /// All text of an element, comments left out.
 fn whole_text(node: Node<'_, '_>) -> String {
     let texts = node.children().filter(Node::is_text);
@@ -199,7 +196,7 @@ pub(super) fn trimmed<'t>(parent: &str, name: &str, text: &'t str) -> &'t str {
 
 /// Whether an element has the text that one of a patch has; `exactly`: to the letter.
 pub(super) fn has_text(node: Node<'_, '_>, wanted: &Element, text: &str, exactly: bool) -> bool {
-    let around = parent_of(node);
+    let around = parent_name(node);
     if keeps_blanks(around, &wanted.name) {
         return trimmed(around, &wanted.name, &whole_text(node)) == text;
     }

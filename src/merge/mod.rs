@@ -319,10 +319,6 @@ impl<'m> Merger<'m> {
             Op::Merge | Op::Default | Op::Replace | Op::Update => {}
         }
         match claim {
-            Match::None if wanted.op == Op::Update => {
-                let parent = children.parent().tag_name().name();
-                self.absent.push(keys::described(parent, wanted));
-            }
             Match::None => return self.there_or_new(children, wanted, None, siblings, new),
             Match::Ambiguous(first, second) => return Err(self.ambiguous(wanted, first, second)),
             Match::One(node) => {

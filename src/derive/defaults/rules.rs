@@ -7,7 +7,7 @@
 use roxmltree::Node;
 
 use crate::derive::equal::{elements, text};
-use crate::document::{child, children, namespace_of};
+use crate::document::{child, children, namespace_of, parent_name};
 use crate::numbers;
 
 /// Elements that are amounts of memory, written in KiB by libvirt.
@@ -291,11 +291,6 @@ pub(super) fn says_the_same(a: Node<'_, '_>, b: Node<'_, '_>) -> bool {
         }
         _ => false,
     }
-}
-
-fn parent_name<'a>(node: Node<'a, '_>) -> &'a str {
-    node.parent_element()
-        .map_or("", |parent| parent.tag_name().name())
 }
 
 fn same_attribute(a: Node<'_, '_>, b: Node<'_, '_>, name: &str) -> bool {

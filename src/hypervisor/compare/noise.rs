@@ -3,7 +3,7 @@
 
 use roxmltree::Node;
 
-use crate::document::{child, children, qemu, text_of};
+use crate::document::{child, children, parent_name, qemu, text_of};
 use crate::numbers::kib;
 
 /// Elements whose order is what they mean.
@@ -131,11 +131,6 @@ pub(super) fn worked_out(ours: Node<'_, '_>, stored: Node<'_, '_>) -> bool {
         }
         _ => false,
     }
-}
-
-fn parent_name<'a>(node: Node<'a, '_>) -> &'a str {
-    node.parent_element()
-        .map_or("", |parent| parent.tag_name().name())
 }
 
 /// Names libvirt gives to the host side of interfaces.
