@@ -25,6 +25,20 @@ pub(super) struct Choice {
     pub(super) reason: String,
 }
 
+impl Choice {
+    /// Images by their paths, as they are here.
+    fn of(code: &str, vars: String, builds: &Builds<'_>, reason: String) -> Choice {
+        Choice {
+            code: code.to_owned(),
+            code_format: builds.format_of(code),
+            vars_format: builds.format_of(&vars),
+            vars: Some(vars),
+            size: builds.size_of_code(code),
+            reason,
+        }
+    }
+}
+
 /// Why there is no pair to choose.
 pub(super) struct Blocked {
     pub(super) reason: String,
@@ -148,15 +162,8 @@ fn keep(
     builds: &Builds<'_>,
     context: &Context<'_>,
 ) -> Result<Choice, Blocked> {
+    let choice = |vars: String, reason: String| Choice::of(code, vars, builds, reason);
     let size = builds.size_of_code(code);
-    let choice = |vars: String, reason: String| Choice {
-        code: code.to_owned(),
-        code_format: builds.format_of(code),
-        vars_format: builds.format_of(&vars),
-        vars: Some(vars),
-        size,
-        reason,
-    };
     if let Some(vars) = context.settings.get("firmware.nvram-template") {
         belongs_together(code, vars, builds)?;
         let same = os.template == Some(vars);
@@ -242,18 +249,11 @@ fn asked_for(
     };
     belongs_together(code, &vars, builds)?;
     let same = os.loader == Some(code) && os.template == Some(vars.as_str());
-    Ok(Choice {
-        code: code.to_owned(),
-        code_format: builds.format_of(code),
-        vars_format: builds.format_of(&vars),
-        vars: Some(vars),
-        size: builds.size_of_code(code),
-        reason: if same {
-            String::new()
-        } else {
-            format!("{code} was asked for")
-        },
-    })
+    let reason = match same {
+        true => String::new(),
+        false => format!("{code} was asked for"),
+    };
+    Ok(Choice::of(code, vars, builds, reason))
 }
 
 fn is_there(path: &str, builds: &Builds<'_>) -> bool {
