@@ -313,9 +313,14 @@ impl Instructions {
     /// `sse4.1`).
     pub fn of_features<'a>(features: impl Iterator<Item = &'a str> + Clone) -> Instructions {
         let has = |name: &str| {
-            features
-                .clone()
-                .any(|one| one.replace(['.', '-'], "_") == name)
+            let is_it = |one: &str| {
+                let letters = one.bytes().map(|letter| match letter {
+                    b'.' | b'-' => b'_',
+                    letter => letter,
+                });
+                one.len() == name.len() && letters.eq(name.bytes())
+            };
+            features.clone().any(is_it)
         };
         [Instructions::Avx2, Instructions::Sse42, Instructions::Sse41]
             .into_iter()

@@ -254,42 +254,42 @@ fn in_usual_order(steps: &[Step]) -> bool {
 
 fn once(document: &Document<'_>, steps: &[Step], context: &Context<'_>) -> Result<Plan, PlanError> {
     let text = document.text();
+    let mut problems = qemu::problems(document);
+    let advice = guest::advice(document);
+    problems.extend_from_slice(&advice);
     if steps.is_empty() {
         return Ok(Plan {
             before: text.to_owned(),
             after: text.to_owned(),
             steps: Vec::new(),
-            problems: problems(document),
+            problems,
         });
     }
     if let Some(error) = document.duplicate() {
         return Err(error.into());
     }
-    let mut problems = problems(document);
-    let advice = guest::advice(document);
     let mut reports: Vec<StepReport> = Vec::with_capacity(steps.len());
     let mut remaining = steps.iter();
     let mut new = run_until_change(document, &mut remaining, context, &mut reports)?;
     let mut after = None;
-    while let Some(text) = new {
+    while let Some(text) = new.take() {
+        let changed = reports.len() - 1;
         // Nobody reads the last text again; that it can be read is the merge engine's law.
-        if remaining.as_slice().is_empty() && advice.is_empty() {
-            after = Some(text);
-            break;
+        if !remaining.as_slice().is_empty() || !advice.is_empty() {
+            let document = Document::parse_domain(&text).map_err(|source| PlanError::Broken {
+                step: reports[changed].name.clone(),
+                source,
+            })?;
+            new = run_until_change(&document, &mut remaining, context, &mut reports)?;
+            if new.is_none() && guest::advice(&document).is_empty() {
+                // What was wrong and is not any more needs no advice.
+                problems.retain(|problem| !advice.contains(problem));
+            }
         }
-        let document = Document::parse_domain(&text).map_err(|source| PlanError::Broken {
-            step: reports
-                .last()
-                .map_or_else(String::new, |report| report.name.clone()),
-            source,
-        })?;
-        new = run_until_change(&document, &mut remaining, context, &mut reports)?;
-        if new.is_none() && guest::advice(&document).is_empty() {
-            // What was wrong and is not any more needs no advice.
-            problems.retain(|problem| !advice.contains(problem));
+        if new.is_none() {
+            after = Some(text.clone());
         }
-        drop(document);
-        after = Some(text);
+        reports[changed].after = Some(text);
     }
     Ok(Plan {
         before: text.to_owned(),
@@ -299,13 +299,7 @@ fn once(document: &Document<'_>, steps: &[Step], context: &Context<'_>) -> Resul
     })
 }
 
-fn problems(document: &Document<'_>) -> Vec<Problem> {
-    let mut problems = qemu::problems(document);
-    problems.extend(guest::advice(document));
-    problems
-}
-
-/// Runs steps on one parsed text until one of them makes another.
+/// Runs steps on one parsed text until one of them makes another, whose report is the last then.
 fn run_until_change(
     document: &Document<'_>,
     steps: &mut std::slice::Iter<'_, Step>,
@@ -313,13 +307,14 @@ fn run_until_change(
     reports: &mut Vec<StepReport>,
 ) -> Result<Option<String>, PlanError> {
     for step in steps {
-        let report = one(document, step, context).map_err(|error| {
-            match reports.iter().any(|report| report.after.is_some()) {
+        let mut report = one(document, step, context).map_err(|error| {
+            let has_changed = |report: &StepReport| report.verdict == Verdict::Changed;
+            match reports.iter().any(has_changed) {
                 true => error.after_changes(),
                 false => error,
             }
         })?;
-        let new = report.after.clone();
+        let new = report.after.take();
         reports.push(report);
         if new.is_some() {
             return Ok(new);

@@ -172,6 +172,13 @@ pub(super) fn alike(wanted: &Element) -> HashSet<usize> {
     if wanted.children.len() < 2 {
         return HashSet::new();
     }
+    // In most patches no name is there twice.
+    let children = wanted.children.iter();
+    let mut sorted: Vec<&str> = children.map(|child| child.name.as_str()).collect();
+    sorted.sort_unstable();
+    if sorted.windows(2).all(|pair| pair.first() != pair.last()) {
+        return HashSet::new();
+    }
     let mut names: HashMap<&str, usize> = HashMap::new();
     for child in &wanted.children {
         *names.entry(&child.name).or_default() += 1;

@@ -136,6 +136,9 @@ impl<'w, 'm> Siblings<'w, 'm> {
     }
 }
 
+/// Bytes that a new element usually takes.
+const LINE: usize = 256;
+
 /// How to write below one parent: each on a line of its own with this indentation, or in a row.
 enum Layout {
     Lines(String),
@@ -245,7 +248,7 @@ impl<'m> Merger<'m> {
         new: &New<'_, 'm>,
         at: usize,
     ) -> String {
-        let mut out = String::new();
+        let mut out = String::with_capacity(LINE);
         match layout {
             Layout::Lines(indent) => {
                 out.push_str(self.newline_at(at));

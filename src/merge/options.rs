@@ -30,56 +30,52 @@ pub enum Identity {
 impl Identity {
     /// The identity of an option with its value.
     pub fn of(option: &str, value: &str) -> Identity {
-        let option = canonical(option).to_owned();
-        let list = List::of(&option, value);
-        let thing = |name: Option<String>, id: Option<String>| match name {
+        let option = canonical(option);
+        let thing = |name: Option<String>, id, stands_for| match name {
             Some(name) => Identity::Thing {
-                option: option.clone(),
+                option: option.to_owned(),
                 name,
                 id,
-                stands_for: match (option.as_str(), json(value)) {
-                    ("device", Some(object)) => stands_for(|key| text_of(&object, key)),
-                    ("device", None) => stands_for(|key| list.get(key)),
-                    _ => Vec::new(),
-                },
+                stands_for,
             },
-            None => Identity::Literal(option.clone(), value.to_owned()),
+            None => Identity::Literal(option.to_owned(), value.to_owned()),
         };
-        match option.as_str() {
+        match option {
             "cpu" | "machine" | "m" | "smp" | "accel" | "rtc" | "boot" | "name" | "uuid"
             | "display" | "vga" | "k" | "bios" | "kernel" | "initrd" | "append" | "dtb"
             | "overcommit" | "icount" | "sandbox" | "msg" | "action" | "usb" | "nodefaults"
             | "no-reboot" | "no-shutdown" | "snapshot" | "S" | "no-user-config" | "nographic"
             | "enable-kvm" | "no-hpet" | "no-acpi" | "mem-prealloc" | "mem-path" => {
-                Identity::Single(option)
+                Identity::Single(option.to_owned())
             }
-            "device" => match driver(value) {
-                // Its I/O port is fixed, so a second one cannot work (measured: QEMU 7.2).
-                Some((name, _)) if name == "isa-applesmc" => {
-                    Identity::Single(format!("{option} {name}"))
+            "device" => {
+                let read = Read::of(value);
+                match read.driver() {
+                    // Its I/O port is fixed, so a second one cannot work (measured: QEMU 7.2).
+                    Some(name) if name == "isa-applesmc" => {
+                        Identity::Single(format!("{option} {name}"))
+                    }
+                    name => thing(name, read.get("id"), stands_for(|key| read.get(key))),
                 }
-                Some((name, id)) => thing(Some(name), id),
-                None => thing(None, None),
-            },
-            "global" => thing(property(value), None),
-            "object" => match json(value) {
-                Some(object) => thing(text_of(&object, "qom-type"), text_of(&object, "id")),
-                None => thing(list.first().map(str::to_owned), list.get("id")),
-            },
+            }
+            "global" => thing(property(value), None, Vec::new()),
+            "object" => {
+                let read = Read::of(value);
+                thing(read.first("qom-type"), read.get("id"), Vec::new())
+            }
             "netdev" | "chardev" | "fsdev" | "audiodev" | "vnc" | "blockdev" | "drive"
-            | "spice" | "acpitable" | "tpmdev" | "iscsi" => match json(value) {
-                Some(object) => thing(
-                    text_of(&object, "id").or_else(|| text_of(&object, "node-name")),
-                    None,
-                ),
-                None => thing(list.get("id").or_else(|| list.get("node-name")), None),
-            },
-            "smbios" => thing(list.get("type"), None),
-            "fw_cfg" => thing(
-                list.get("name").or_else(|| list.first().map(str::to_owned)),
-                None,
-            ),
-            _ => Identity::Literal(option, value.to_owned()),
+            | "spice" | "acpitable" | "tpmdev" | "iscsi" => {
+                let read = Read::of(value);
+                let id = read.get("id").or_else(|| read.get("node-name"));
+                thing(id, None, Vec::new())
+            }
+            "smbios" => thing(List::parse(value).get("type"), None, Vec::new()),
+            "fw_cfg" => {
+                let list = List::parse(value);
+                let first = || list.first().map(str::to_owned);
+                thing(list.get("name").or_else(first), None, Vec::new())
+            }
+            _ => Identity::Literal(option.to_owned(), value.to_owned()),
         }
     }
 
@@ -186,25 +182,49 @@ pub fn canonical(option: &str) -> &str {
     }
 }
 
+/// The value of an option in one of its two syntaxes.
+enum Read<'v> {
+    Json(serde_json::Map<String, Value>),
+    List(List<'v>),
+}
+
+impl<'v> Read<'v> {
+    fn of(value: &'v str) -> Read<'v> {
+        match json(value) {
+            Some(object) => Read::Json(object),
+            None => Read::List(List::parse(value)),
+        }
+    }
+
+    fn get(&self, key: &str) -> Option<String> {
+        match self {
+            Read::Json(object) => text_of(object, key),
+            Read::List(list) => list.get(key),
+        }
+    }
+
+    /// What stands first in a list, and has this name in an object.
+    fn first(&self, key: &str) -> Option<String> {
+        match self {
+            Read::Json(object) => text_of(object, key),
+            Read::List(list) => list.first().map(str::to_owned),
+        }
+    }
+
+    fn driver(&self) -> Option<String> {
+        self.first("driver").or_else(|| self.get("driver"))
+    }
+}
+
 /// The driver and id of a `-device` value, in either syntax.
 pub fn driver(value: &str) -> Option<(String, Option<String>)> {
-    if let Some(object) = json(value) {
-        return Some((text_of(&object, "driver")?, text_of(&object, "id")));
-    }
-    let list = List::parse(value);
-    let driver = list
-        .first()
-        .map(str::to_owned)
-        .or_else(|| list.get("driver"))?;
-    Some((driver, list.get("id")))
+    let read = Read::of(value);
+    Some((read.driver()?, read.get("id")))
 }
 
 /// One key of a `-device` or list value, in either syntax; flags (`+x`, `x`) read as `on`.
 pub fn get(value: &str, key: &str) -> Option<String> {
-    match json(value) {
-        Some(object) => text_of(&object, key),
-        None => List::parse(value).get(key),
-    }
+    Read::of(value).get(key)
 }
 
 /// The property a `-global` sets: `driver.property`, from either of its two forms.
@@ -293,10 +313,10 @@ fn key_of(option: &str) -> fn(&str) -> Cow<'_, str> {
 
 /// Whether a key of an option may stand there several times, each time for one more thing: forwarded
 /// ports, strings of SMBIOS. And what the patch itself says twice.
-fn is_repeated(option: &str, token: &Token, wanted: &[Token]) -> bool {
+fn is_repeated(option: &str, token: &Token<'_>, wanted: &[Token<'_>]) -> bool {
     let several = match option {
-        "netdev" => ["hostfwd", "guestfwd"].contains(&token.key.as_str()),
-        "smbios" => ["value", "path"].contains(&token.key.as_str()),
+        "netdev" => ["hostfwd", "guestfwd"].contains(&&*token.key),
+        "smbios" => ["value", "path"].contains(&&*token.key),
         _ => false,
     };
     let twice = || {
@@ -333,7 +353,7 @@ fn merged_json(
         None => want_tokens(option, want)
             .iter()
             .map(|token| {
-                let key = match (token.key.as_str(), option) {
+                let key = match (&*token.key, option) {
                     ("", "object") => "qom-type",
                     ("", "netdev" | "chardev" | "tpmdev" | "fsdev") => "type",
                     ("", _) => "driver",
@@ -424,7 +444,7 @@ fn number(value: &str) -> Option<u64> {
 }
 
 /// The tokens of a patch's value, from either syntax.
-fn want_tokens(option: &str, want: &str) -> Vec<Token> {
+fn want_tokens<'v>(option: &str, want: &'v str) -> Vec<Token<'v>> {
     match json(want) {
         Some(object) => object
             .iter()
@@ -458,38 +478,37 @@ fn value_text(value: &Value) -> Option<String> {
 
 /// A value as a list of tokens, kept as they were written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct List {
-    tokens: Vec<Token>,
+pub struct List<'v> {
+    tokens: Vec<Token<'v>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Token {
+struct Token<'v> {
     /// Empty for the leading name (a CPU model, a driver).
-    key: String,
+    key: Cow<'v, str>,
     /// Raw, with doubled commas; `on` and `off` for flags.
-    value: String,
+    value: Cow<'v, str>,
     /// How it was written; for a new one, how it is to be written.
-    raw: String,
+    raw: Cow<'v, str>,
 }
 
-impl Token {
-    fn pair(key: &str, value: &str) -> Token {
+impl<'v> Token<'v> {
+    fn pair(key: &str, value: &str) -> Token<'v> {
         Token {
-            key: key.to_owned(),
-            value: value.to_owned(),
-            raw: if key.is_empty() {
-                value.to_owned()
-            } else {
-                format!("{key}={value}")
-            },
+            key: Cow::Owned(key.to_owned()),
+            value: Cow::Owned(value.to_owned()),
+            raw: Cow::Owned(match key.is_empty() {
+                true => value.to_owned(),
+                false => format!("{key}={value}"),
+            }),
         }
     }
 
-    fn parse(raw: &str, first: bool) -> Token {
-        let flag = |key: &str, value: &str| Token {
-            key: key.to_owned(),
-            value: value.to_owned(),
-            raw: raw.to_owned(),
+    fn parse(raw: &'v str, first: bool) -> Token<'v> {
+        let flag = |key, value| Token {
+            key: Cow::Borrowed(key),
+            value: Cow::Borrowed(value),
+            raw: Cow::Borrowed(raw),
         };
         if let Some(name) = raw.strip_prefix('+') {
             flag(name, "on")
@@ -505,10 +524,33 @@ impl Token {
     }
 }
 
-impl List {
+/// The parts of a list between its single commas.
+fn parts(list: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(list);
+    std::iter::from_fn(move || {
+        let part = rest?;
+        let mut from = 0;
+        loop {
+            let found = part.get(from..).and_then(|part| part.find(','));
+            let Some(comma) = found.map(|at| from + at) else {
+                rest = None;
+                return Some(part);
+            };
+            let after = part.get(comma + 1..).unwrap_or_default();
+            if after.starts_with(',') {
+                from = comma + 2;
+                continue;
+            }
+            rest = Some(after);
+            return part.get(..comma);
+        }
+    })
+}
+
+impl<'v> List<'v> {
     /// The value of an option, split as QEMU does: at single commas, and that of `-cpu` at every one,
     /// for its parser knows no doubled ones and passes over what is empty (measured with QEMU 7.2).
-    pub fn of(option: &str, value: &str) -> List {
+    pub fn of(option: &str, value: &'v str) -> List<'v> {
         if canonical(option) != "cpu" {
             return List::parse(value);
         }
@@ -522,35 +564,21 @@ impl List {
     }
 
     /// Splits at single commas. One at the end says nothing.
-    pub fn parse(value: &str) -> List {
-        let mut raws = Vec::new();
-        let mut current = String::new();
-        let mut rest = value.chars().peekable();
-        while let Some(c) = rest.next() {
-            if c != ',' {
-                current.push(c);
-            } else if rest.next_if_eq(&',').is_some() {
-                current.push_str(",,");
-            } else {
-                raws.push(std::mem::take(&mut current));
-            }
+    pub fn parse(value: &'v str) -> List<'v> {
+        let raws = parts(value).enumerate();
+        let mut tokens: Vec<Token<'v>> = raws
+            .map(|(index, raw)| Token::parse(raw, index == 0))
+            .collect();
+        if tokens.len() > 1 {
+            tokens.pop_if(|last| last.raw.is_empty());
         }
-        if raws.is_empty() || !current.is_empty() {
-            raws.push(current);
-        }
-        List {
-            tokens: raws
-                .iter()
-                .enumerate()
-                .map(|(index, raw)| Token::parse(raw, index == 0))
-                .collect(),
-        }
+        List { tokens }
     }
 
     /// The leading name: a CPU model, a driver.
     pub fn first(&self) -> Option<&str> {
         let token = self.tokens.first()?;
-        (token.key.is_empty() && !token.value.is_empty()).then_some(token.value.as_str())
+        (token.key.is_empty() && !token.value.is_empty()).then_some(&*token.value)
     }
 
     /// The value of a key, the last one given, with doubled commas undone.
@@ -563,13 +591,13 @@ impl List {
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.tokens
             .iter()
-            .map(|token| token.key.as_str())
+            .map(|token| &*token.key)
             .filter(|key| !key.is_empty())
     }
 
     /// Adds a key with this value, beside others of the key, unless it is there.
-    fn add(&mut self, wanted: &Token) {
-        let like = |token: &Token| token.key == wanted.key;
+    fn add(&mut self, wanted: &Token<'v>) {
+        let like = |token: &Token<'_>| token.key == wanted.key;
         let mut there = self.tokens.iter().filter(|token| like(token));
         if there.any(|token| same(&token.value, &wanted.value)) {
             return;
@@ -581,15 +609,15 @@ impl List {
 
     /// Sets one key, wherever and however often it stands there; appends it otherwise. `key` is how a
     /// key is compared.
-    fn set(&mut self, wanted: &Token, key: fn(&str) -> Cow<'_, str>) {
+    fn set(&mut self, wanted: &Token<'v>, key: fn(&str) -> Cow<'_, str>) {
         // `driver=usb-kbd` says what a leading `usb-kbd` says.
         let long = ["driver", "qom-type", "type", "backend"];
         let mut found = wanted.key.is_empty()
             && self.first().is_none()
             && long
                 .iter()
-                .any(|key| self.get(key).as_ref() == Some(&wanted.value));
-        let means = |token: &&mut Token| key(&token.key) == key(&wanted.key);
+                .any(|key| self.get(key).as_deref() == Some(&*wanted.value));
+        let means = |token: &&mut Token<'v>| key(&token.key) == key(&wanted.key);
         for token in self.tokens.iter_mut().filter(means) {
             found = true;
             // QEMU takes a blank for a part of the name, and refuses it.
@@ -605,7 +633,7 @@ impl List {
     }
 }
 
-impl std::fmt::Display for List {
+impl std::fmt::Display for List<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (index, token) in self.tokens.iter().enumerate() {
             if index > 0 {

@@ -26,10 +26,15 @@ impl Wanted<'_> {
         self.identity.is_single() || options::canonical(self.option) == "global"
     }
 
-    fn is(&self, group: &Group<'_, '_>, its: &Identity) -> bool {
+    /// Whether it speaks of this group, or could.
+    fn is_like(&self, group: &Group<'_, '_>) -> bool {
+        options::canonical(group.option) == options::canonical(self.option)
+    }
+
+    fn is(&self, group: &Group<'_, '_>, its: Option<&Identity>) -> bool {
         match self.value {
-            Some(_) => self.identity.means(its),
-            None => options::canonical(group.option) == options::canonical(self.option),
+            Some(_) => its.is_some_and(|its| self.identity.means(its)),
+            None => self.is_like(group),
         }
     }
 }
@@ -267,14 +272,18 @@ fn claimed<'p, 'w, 'h, 'm>(
         .collect();
     let mut order: Vec<usize> = (0..kept.len()).collect();
     order.sort_by_key(|&index| kept[index].identity.names_no_id());
-    let identity = |group: &Group<'_, '_>| Identity::of(group.option, group.value());
-    let identities: Vec<Identity> = have.iter().map(identity).collect();
+    // Most groups of a domain are of no concern to most patches.
+    let identity = |group: &Group<'_, '_>| {
+        let is_of_concern = kept.iter().any(|one| one.is_like(group));
+        is_of_concern.then(|| Identity::of(group.option, group.value()))
+    };
+    let identities: Vec<Option<Identity>> = have.iter().map(identity).collect();
     let mut taken: Vec<usize> = Vec::new();
     let mut found: Vec<Vec<&Group<'_, '_>>> = kept.iter().map(|_| Vec::new()).collect();
     for index in order {
         let one = kept[index];
         let mut same: Vec<usize> = (0..have.len())
-            .filter(|at| one.is(&have[*at], &identities[*at]) && !taken.contains(at))
+            .filter(|at| one.is(&have[*at], identities[*at].as_ref()) && !taken.contains(at))
             .collect();
         if let Some(value) = one.value.filter(|_| !one.is_single()) {
             let says = |at: &usize| options::says(one.option, have[*at].value(), value);

@@ -358,6 +358,7 @@ impl Resolver<'_> {
             prefix: namespace
                 .and_then(|uri| node.lookup_prefix(uri))
                 .map(str::to_owned),
+            attributes: Vec::with_capacity(node.attributes().len()),
             offset,
             ..Element::new(node.tag_name().name())
         };

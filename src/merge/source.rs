@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr2, memmem};
+
 use super::patch::DIRECTIVES;
 use crate::document::{Document, DocumentError, Excerpt, qemu};
 
@@ -140,9 +142,9 @@ pub(super) fn without_dots(text: &str) -> Cow<'_, str> {
 }
 
 pub(super) fn has_dots(text: &str) -> bool {
-    // The first byte of either, of which most patches have none.
-    memchr::memchr2(b'.', 0xe2, text.as_bytes()).is_some()
-        && (text.contains("...") || text.contains('…'))
+    let has = |dots: &str| memmem::find(text.as_bytes(), dots.as_bytes()).is_some();
+    // The first byte of either, of which short texts have none.
+    memchr2(b'.', 0xe2, text.as_bytes()).is_some() && (has("...") || has("…"))
 }
 
 /// `...`, `…`, `[...]`, `(…)`.
@@ -198,21 +200,26 @@ fn without_dots_in_tags(text: &str) -> Cow<'_, str> {
 fn tags(text: &str) -> impl Iterator<Item = std::ops::Range<usize>> {
     let mut at = 0;
     std::iter::from_fn(move || {
-        while let Some(open) = text.get(at..).and_then(|rest| rest.find('<')) {
-            let start = at + open;
-            let rest = text.get(start..).unwrap_or_default();
-            let skipped = [("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>")]
-                .into_iter()
-                .find(|(begin, _)| rest.starts_with(begin));
-            if let Some((_, end)) = skipped {
-                at = start + rest.find(end).map_or(rest.len(), |found| found + end.len());
-                continue;
-            }
-            at = start + length_of_tag(rest);
-            return Some(start..at);
-        }
-        None
+        let start = next_tag(text, at)?;
+        at = start + length_of_tag(text.get(start..)?);
+        Some(start..at)
     })
+}
+
+/// Where the next tag begins, comments and the like passed over.
+fn next_tag(text: &str, mut at: usize) -> Option<usize> {
+    loop {
+        let start = at + text.get(at..)?.find('<')?;
+        let rest = text.get(start..)?;
+        let skipped = [("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>")]
+            .into_iter()
+            .find(|(begin, _)| rest.starts_with(begin));
+        let Some((_, end)) = skipped else {
+            return Some(start);
+        };
+        let found = memmem::find(rest.as_bytes(), end.as_bytes());
+        at = start + found.map_or(rest.len(), |found| found + end.len());
+    }
 }
 
 /// The bytes up to and with the `>` that is in no quotes.
@@ -235,8 +242,7 @@ fn length_of_tag(text: &str) -> usize {
 
 /// The name of the first element.
 fn first_element(text: &str) -> Option<&str> {
-    let tag = tags(text).next()?;
-    let name = text.get(tag)?.strip_prefix('<')?;
+    let name = text.get(next_tag(text, 0)? + 1..)?;
     name.split(|c: char| c.is_whitespace() || matches!(c, '/' | '>'))
         .next()
 }

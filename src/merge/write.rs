@@ -50,20 +50,26 @@ impl<'m> Merger<'m> {
                 self.write_element(out, scope, &mut Declared::new(), element, indent);
             }
             What::Arg(value) => {
-                let name = self.qemu_name(scope, "arg");
-                let value = escape_attribute(value, quote);
-                out.push_str(&format!("<{name} value={quote}{value}{quote}/>"));
+                let prefix = self.qemu_prefix_at(scope);
+                out.push('<');
+                push_name(out, &prefix, "arg");
+                push_attribute(out, "", "value", value, quote);
+                out.push_str("/>");
             }
             What::Commandline(args) => {
-                let name = self.qemu_name(scope, "commandline");
-                out.push_str(&format!("<{name}>"));
+                let prefix = self.qemu_prefix_at(scope);
+                out.push('<');
+                push_name(out, &prefix, "commandline");
+                out.push('>');
                 let inner = self.deeper(indent);
                 for arg in args {
                     self.break_line(out, inner.as_deref());
                     self.write(out, scope, arg, inner.as_deref());
                 }
                 self.break_line(out, indent);
-                out.push_str(&format!("</{name}>"));
+                out.push_str("</");
+                push_name(out, &prefix, "commandline");
+                out.push('>');
             }
         }
     }
@@ -79,14 +85,11 @@ impl<'m> Merger<'m> {
         let quote = self.document.style().quote;
         let outside = declared.len();
         let prefix = self.prefix_of_element(scope, declared, element);
-        let name = qualified(&prefix, &element.name);
         let mut attributes = String::new();
         for attribute in &element.attributes {
             if let Some(value) = &attribute.value {
                 let prefix = self.prefix_of_attribute(scope, declared, attribute);
-                let name = qualified(&prefix, &attribute.name);
-                let value = escape_attribute(value, quote);
-                attributes.push_str(&format!(" {name}={quote}{value}{quote}"));
+                push_attribute(&mut attributes, &prefix, &attribute.name, value, quote);
             }
         }
         for (parent, child, attribute, default) in NEEDED {
@@ -94,18 +97,16 @@ impl<'m> Merger<'m> {
             // With others libvirt takes it for something else.
             let says = !element.attributes.is_empty();
             if is_it && !says && element.namespace.is_none() && element.op != Op::Replace {
-                attributes.push_str(&format!(" {attribute}={quote}{default}{quote}"));
+                push_attribute(&mut attributes, "", attribute, default, quote);
             }
         }
         out.push('<');
-        out.push_str(&name);
+        push_name(out, &prefix, &element.name);
         for (prefix, uri) in declared.get(outside..).unwrap_or_default() {
-            let name = match prefix.as_str() {
-                "" => "xmlns".to_owned(),
-                prefix => format!("xmlns:{prefix}"),
-            };
-            let uri = escape_attribute(uri, quote);
-            out.push_str(&format!(" {name}={quote}{uri}{quote}"));
+            match prefix.as_str() {
+                "" => push_attribute(out, "", "xmlns", uri, quote),
+                prefix => push_attribute(out, "xmlns", prefix, uri, quote),
+            }
         }
         out.push_str(&attributes);
         if element.text.is_none() && element.written_children().next().is_none() {
@@ -113,7 +114,9 @@ impl<'m> Merger<'m> {
         } else {
             out.push('>');
             self.write_content(out, scope, declared, element, indent);
-            out.push_str(&format!("</{name}>"));
+            out.push_str("</");
+            push_name(out, &prefix, &element.name);
+            out.push('>');
         }
         declared.truncate(outside);
     }
@@ -153,10 +156,10 @@ impl<'m> Merger<'m> {
         }
     }
 
-    fn qemu_name(&mut self, scope: Node<'m, 'm>, name: &str) -> String {
+    /// The prefix of what belongs to QEMU's block, empty for none.
+    fn qemu_prefix_at(&mut self, scope: Node<'m, 'm>) -> String {
         let prefix = prefix_in_scope(scope, &Declared::new(), NAMESPACE, true);
-        let prefix = prefix.unwrap_or_else(|| self.prefix_for_qemu());
-        qualified(&prefix, name)
+        prefix.unwrap_or_else(|| self.prefix_for_qemu())
     }
 
     /// The prefix of a new element, empty for none. What has to be declared for it is.
@@ -220,11 +223,23 @@ impl<'m> Merger<'m> {
     }
 }
 
-fn qualified(prefix: &str, name: &str) -> String {
-    match prefix {
-        "" => name.to_owned(),
-        prefix => format!("{prefix}:{name}"),
+/// `prefix:name`, or `name` where there is no prefix.
+fn push_name(out: &mut String, prefix: &str, name: &str) {
+    if !prefix.is_empty() {
+        out.push_str(prefix);
+        out.push(':');
     }
+    out.push_str(name);
+}
+
+/// One attribute, with the blank before it.
+fn push_attribute(out: &mut String, prefix: &str, name: &str, value: &str, quote: char) {
+    out.push(' ');
+    push_name(out, prefix, name);
+    out.push('=');
+    out.push(quote);
+    out.push_str(&escape_attribute(value, quote));
+    out.push(quote);
 }
 
 /// A prefix that stands for `uri`, empty for the default namespace where an element may use it.

@@ -91,7 +91,9 @@ impl Resolver<'_> {
             rest = after;
         }
         out.push_str(rest);
-        if let Some(bad) = out.chars().find(|c| !is_xml(*c)) {
+        // Nearly always it is plain text, which is seen at once.
+        let is_plain = out.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        if !is_plain && let Some(bad) = out.chars().find(|c| !is_xml(*c)) {
             let message = format!(
                 "the value of '{text}' has the character U+{:04X}, which XML cannot hold",
                 u32::from(bad)
