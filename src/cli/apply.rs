@@ -16,7 +16,7 @@ use crate::document::Document;
 use crate::host::Facts;
 use crate::hypervisor::backup::Store;
 use crate::hypervisor::redefine::{self, Change, Means, RedefineError, Redefined};
-use crate::hypervisor::{DomainInfo, Hypervisor, Mode, Secrets, blame};
+use crate::hypervisor::{DomainInfo, Hypervisor, Mode, Secrets, blame, compare};
 use crate::merge::{self, Patch};
 use crate::passes::Context;
 use crate::pipeline::{self, Plan, Verdict};
@@ -467,21 +467,43 @@ fn unsatisfied(
         Ok(again) => again,
         Err(error) => return vec![format!("what libvirt stored cannot be read: {error}")],
     };
-    plan.steps
-        .iter()
-        .zip(&again.steps)
-        .filter(|(first, _)| first.verdict == Verdict::Changed)
-        .filter(|(_, second)| second.verdict != Verdict::Satisfied)
-        .map(|(_, second)| match second.verdict {
-            Verdict::Changed => format!("'{}' would have to change it again", second.name),
-            verdict => format!(
-                "'{}' is {} afterwards: {}",
-                second.name,
-                verdict.word(),
-                second.reason
-            ),
-        })
-        .collect()
+    let mut before = stored;
+    let mut problems = Vec::new();
+    for (first, second) in plan.steps.iter().zip(&again.steps) {
+        let after = second.after.as_deref().unwrap_or(before);
+        let is_done = match second.verdict {
+            Verdict::Satisfied => true,
+            // It says what libvirt leaves out without anything being lost.
+            Verdict::Changed => compare::same_meaning(after, before).unwrap_or(false),
+            _ => false,
+        };
+        if first.verdict == Verdict::Changed && !is_done {
+            problems.push(match second.verdict {
+                Verdict::Changed => would_change(&second.name, before, after),
+                verdict => format!(
+                    "'{}' is {} afterwards: {}",
+                    second.name,
+                    verdict.word(),
+                    second.reason
+                ),
+            });
+        }
+        before = after;
+    }
+    problems
+}
+
+/// What a step says that libvirt did not keep.
+fn would_change(step: &str, stored: &str, after: &str) -> String {
+    let missing = compare::missing(after, stored).unwrap_or_default();
+    let what: Vec<&str> = missing.iter().map(|one| one.what.as_str()).collect();
+    match what.as_slice() {
+        [] => format!("'{step}' would have to change it again"),
+        what => format!(
+            "'{step}' would have to change it again: {}",
+            what.join("; ")
+        ),
+    }
 }
 
 /// The domain that a definition from a file is to take the place of; an error where it may not.

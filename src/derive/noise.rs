@@ -4,6 +4,7 @@
 use roxmltree::Node;
 
 use crate::document::{Document, DocumentError, Edit, child, children, qemu};
+use crate::hypervisor::compare::noise as compare;
 
 /// What else is to be recorded, and how strictly.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -215,7 +216,32 @@ impl<'d> Cut<'d> {
                 };
                 if noise {
                     self.element(part);
+                } else {
+                    self.state(part);
                 }
+            }
+            self.state_of(device);
+        }
+    }
+
+    /// What only a running domain has, in an element and what is inside.
+    fn state(&mut self, part: Node<'d, 'd>) {
+        if compare::state_element(part) {
+            self.element(part);
+            return;
+        }
+        self.state_of(part);
+        for inner in part.children().filter(Node::is_element) {
+            self.state(inner);
+        }
+    }
+
+    fn state_of(&mut self, element: Node<'d, 'd>) {
+        for attribute in element.attributes() {
+            if attribute.namespace().is_none()
+                && compare::state_attribute(element, attribute.name())
+            {
+                self.attribute(element, attribute.name());
             }
         }
     }

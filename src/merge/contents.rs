@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use roxmltree::Node;
 
-use super::{Attribute, Element, MergeError, Merger, amounts, exclusive, keys};
+use super::{Attribute, Element, MergeError, Merger, amounts, keys};
 use crate::document::{
     self, AttributeParts, Edit, Parts, escape_attribute, escape_text, parent_name,
 };
@@ -27,10 +27,9 @@ impl<'m> Merger<'m> {
         if !all().any(differs) {
             return Ok(());
         }
-        let surplus = exclusive::surplus(target, wanted);
         let parts = Parts::of(self.text, target);
         let mut added = String::new();
-        for attribute in all().chain(&surplus).filter(|attribute| differs(attribute)) {
+        for attribute in all().filter(|attribute| differs(attribute)) {
             let name = self.attribute_name(target, wanted, attribute)?;
             match (parts.attribute(self.text, &name), &attribute.value) {
                 (Some(there), Some(value)) => {

@@ -122,7 +122,8 @@ const IDENTITIES: &[Identity] = &[
         ..by("devices", "serial", &["target@port"])
     },
     by("devices", "parallel", &["target@port"]),
-    by("devices", "console", &["target@type", "target@port"]),
+    // libvirt numbers consoles as they stand.
+    by("devices", "console", &["target@type"]),
     by(
         "devices",
         "channel",
@@ -166,7 +167,10 @@ const IDENTITIES: &[Identity] = &[
     by("domain", "seclabel", &["@model"]),
     by("domain", "sysinfo", &["@type"]),
     by("*", "entry", &["@name"]),
-    by("graphics", "listen", &["@type"]),
+    Identity {
+        tie: &["@type"],
+        ..by("graphics", "listen", &[])
+    },
     unique("commandline", "env", &["@name"]),
     by("capabilities", "add", &["@capability"]),
     by("capabilities", "del", &["@capability"]),

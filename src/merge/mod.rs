@@ -10,9 +10,9 @@ mod claims;
 pub mod condition;
 mod contents;
 mod error;
-mod exclusive;
 mod insert;
 pub mod keys;
+mod kinds;
 pub mod options;
 pub mod order;
 mod patch;
@@ -129,6 +129,7 @@ struct Merger<'m> {
 impl<'m> Merger<'m> {
     /// Makes `target` say what `wanted` says.
     fn element(&mut self, target: Node<'m, 'm>, wanted: &Element) -> Result<(), MergeError> {
+        let wanted = &*kinds::complete(target, wanted);
         if !wanted.attributes.is_empty() || wanted.text.is_some() {
             self.attributes(target, wanted)?;
         }
@@ -323,9 +324,12 @@ impl<'m> Merger<'m> {
             Match::Ambiguous(first, second) => return Err(self.ambiguous(wanted, first, second)),
             Match::One(node) => {
                 siblings.there(wanted, node);
+                let is_another = || kinds::is_another(node, wanted);
                 match wanted.op {
-                    Op::Merge | Op::Update => self.element(node, wanted)?,
-                    Op::Replace if !element_matches(node, wanted, true) => {
+                    Op::Merge | Op::Update if !is_another() => self.element(node, wanted)?,
+                    Op::Merge | Op::Update | Op::Replace
+                        if !element_matches(node, wanted, true) =>
+                    {
                         let text = self.render_in_place(node, wanted);
                         self.edits.push(Edit::replace(node.range(), text));
                     }

@@ -7,7 +7,6 @@ use roxmltree::{Attribute as TreeAttribute, Node};
 
 use super::contents;
 use super::error::MergeError;
-use super::exclusive;
 use super::patch::{Attribute, DIRECTIVES, Element, Op, Patch, Wanted};
 use super::places;
 use super::source::{self, Source};
@@ -67,7 +66,6 @@ pub(super) fn resolve(patch: &Patch) -> Result<Wanted, MergeError> {
     fold(&mut root, &|first, second| resolver.agree(first, second))?;
     resolver.contradictions(&root)?;
     running::leave_out(&mut root);
-    exclusive::complete(&mut root);
     for addition in &patch.also {
         let mut parent = &mut root;
         for name in &addition.path {

@@ -211,7 +211,7 @@ pub(super) fn fills_in(a: Node<'_, '_>, b: Node<'_, '_>, name: &str) -> bool {
         ("devices", "filesystem", "accessmode") => value == "passthrough",
         ("devices", "hostdev", "managed") => value == "no",
         ("source", "address", "domain") => value == "0x0000",
-        ("serial" | "console" | "parallel", "target", "port") => b
+        ("serial" | "parallel", "target", "port") => b
             .parent_element()
             .is_some_and(|device| value == place_of(device)),
         ("serial", "target", "type") => value == "isa-serial",
@@ -420,7 +420,8 @@ fn is_default_target(target: Node<'_, '_>) -> bool {
                         && is_just(*model, &[("name", "isa-serial")], "")
                 })
         }
-        "console" => is_just(target, &[("type", "serial"), port], ""),
+        // Its number is noise, and was left out.
+        "console" => is_just(target, &[("type", "serial")], ""),
         _ => is_just(target, &[port], ""),
     }
 }

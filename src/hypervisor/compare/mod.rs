@@ -6,7 +6,7 @@
 //! what libvirt adds is its business. Which notations mean the same is in `values.rs`, which
 //! losses are none in `noise.rs`; both were measured with real daemons.
 
-mod noise;
+pub(crate) mod noise;
 mod pairing;
 mod values;
 

@@ -45,7 +45,21 @@ pub(super) fn split_by(node: Node<'_, '_>) -> Option<&'static str> {
 pub(super) fn attribute(ours: Node<'_, '_>, name: &str) -> bool {
     let value = ours.attribute(name).unwrap_or_default();
     match (parent_name(ours), ours.tag_name().name(), name) {
-        // The state of a running domain, from a live XML.
+        // Defaults.
+        ("disk", "target", "tray") => value == "closed",
+        ("devices", "graphics", "port" | "tlsPort" | "websocket") if value == "-1" => true,
+        ("domain", "vcpu", "current") => text_of(ours) == Some(value),
+        // Says something for mode='custom' only.
+        ("domain", "cpu", "match") => ours.attribute("mode").is_some_and(|mode| mode != "custom"),
+        ("cpu", "model", "fallback") => text_of(ours).is_none(),
+        _ => state_attribute(ours, name),
+    }
+}
+
+/// An attribute that tells the state of a running domain, from a live XML, or that libvirt works out.
+pub(crate) fn state_attribute(ours: Node<'_, '_>, name: &str) -> bool {
+    let value = ours.attribute(name).unwrap_or_default();
+    match (parent_name(ours), ours.tag_name().name(), name) {
         ("", "domain", "id") => true,
         ("devices", "console", "tty") => true,
         // libvirt numbers consoles as they stand, at times only when it reads its own output again.
@@ -55,14 +69,7 @@ pub(super) fn attribute(ours: Node<'_, '_>, name: &str) -> bool {
         ("interface", "source", "portid" | "bridge") => ours.attribute("network").is_some(),
         ("interface", "target", "dev") => is_automatic_interface(value),
         ("serial" | "console" | "parallel" | "channel", "source", "path") => is_pty(ours),
-        // Defaults.
-        ("disk", "target", "tray") => value == "closed",
-        ("devices", "graphics", "port" | "tlsPort" | "websocket") => {
-            value == "-1" || ours.attribute("autoport") == Some("yes")
-        }
-        // Says something for mode='custom' only.
-        ("domain", "cpu", "match") => ours.attribute("mode").is_some_and(|mode| mode != "custom"),
-        ("cpu", "model", "fallback") => text_of(ours).is_none(),
+        ("devices", "graphics", "port" | "tlsPort") => ours.attribute("autoport") == Some("yes"),
         _ => false,
     }
 }
@@ -74,10 +81,20 @@ pub(super) fn element(ours: Node<'_, '_>) -> bool {
         (_, "alias") => ours
             .attribute("name")
             .is_some_and(|name| !name.starts_with("ua-")),
-        ("disk", "mirror") => true,
         ("interface", "coalesce") => !ours
             .descendants()
             .any(|node| node.attribute("max").is_some_and(|max| max != "0")),
+        ("cpu", "model") => text_of(ours).is_none() && ours.attribute("vendor_id").is_none(),
+        (_, "protocol") => ours.attribute("type") == Some("raw"),
+        ("devices", "console") => is_mirror(ours),
+        _ => state_element(ours),
+    }
+}
+
+/// An element that tells the state of a running domain, from a live XML, or that libvirt works out.
+pub(crate) fn state_element(ours: Node<'_, '_>) -> bool {
+    match (parent_name(ours), ours.tag_name().name()) {
+        ("disk", "mirror") => true,
         ("channel", "source") => {
             // Without a path libvirt makes one up at every start.
             is_pty(ours)
@@ -89,9 +106,6 @@ pub(super) fn element(ours: Node<'_, '_>) -> bool {
                 }
         }
         ("serial" | "console" | "parallel", "source") => is_pty(ours),
-        ("cpu", "model") => text_of(ours).is_none() && ours.attribute("vendor_id").is_none(),
-        (_, "protocol") => ours.attribute("type") == Some("raw"),
-        ("devices", "console") => is_mirror(ours),
         _ => false,
     }
 }

@@ -1,10 +1,12 @@
-//! What only the XML of a running domain has: people copy from `virsh dumpxml` as it is.
+//! What no definition has, though it stands in XML that people copy: the state of a running domain in
+//! the output of `virsh dumpxml`, and what libvirt leaves out of a definition (measured with 9.0).
 
 use crate::merge::keys;
 use crate::merge::patch::{Element, Op};
 
-/// Leaves out what libvirt makes up at every start and never stores: the names it gives to devices, and in the
-/// definition of a running domain, which has an `id`, its state. With a directive of its own a name is meant.
+/// Leaves out what libvirt makes up at every start and never stores: the names it gives to devices, and
+/// their state. In the definition of a running domain, which has an `id`, that is more: a backing chain may be
+/// the user's own. With a directive of its own an element is meant.
 pub(super) fn leave_out(root: &mut Element) {
     if root.op == Op::Replace {
         return;
@@ -21,11 +23,11 @@ pub(super) fn leave_out(root: &mut Element) {
                         let name = part.attribute("name").unwrap_or("ua-");
                         part.name != "alias" || part.op != Op::Merge || keys::is_own_alias(name)
                     });
-                    if is_running {
-                        state(device);
-                    }
+                    state(device, is_running);
                 }
             }
+            "vcpu" => all_at_once(section),
+            "cpu" => no_model(section),
             "seclabel" if is_running && section.attribute("type") == Some("dynamic") => {
                 drop_children(section, |part| {
                     matches!(part.name.as_str(), "label" | "imagelabel")
@@ -43,8 +45,34 @@ fn is_merged(element: &Element) -> bool {
     )
 }
 
+/// All vcpus are there from the start where nothing else is said, and libvirt says nothing then.
+fn all_at_once(vcpu: &mut Element) {
+    let all = vcpu.text.clone();
+    for current in vcpu.attributes.iter_mut() {
+        let is_it = current.name == "current" && current.namespace.is_none();
+        if is_it && current.value.is_some() && current.value == all {
+            current.value = None;
+        }
+    }
+}
+
+/// Of a host's own processor there is no model to name, nor what to do where that is missing.
+fn no_model(cpu: &mut Element) {
+    let is_host = cpu
+        .attribute("mode")
+        .is_some_and(|mode| mode.starts_with("host-") || mode == "maximum");
+    if is_host {
+        drop_children(cpu, |part| {
+            let mut attributes = part.attributes.iter();
+            part.name == "model"
+                && part.text.is_none()
+                && attributes.all(|one| one.name == "fallback")
+        });
+    }
+}
+
 /// What a device is while the domain runs, and for this run only.
-fn state(device: &mut Element) {
+fn state(device: &mut Element, is_running: bool) {
     let is_pty = device.attribute("type") == Some("pty");
     match device.name.as_str() {
         "graphics" if device.attribute("autoport") == Some("yes") => {
@@ -56,8 +84,21 @@ fn state(device: &mut Element) {
                 let path = part.attribute("path").unwrap_or_default();
                 part.name == "source" && (is_pty || path.contains("/channel/target/"))
             });
+            // libvirt numbers consoles as they stand.
+            let of_target: &[&str] = match device.name.as_str() {
+                "console" => &["state", "port"],
+                _ => &["state"],
+            };
             parts(device, "target", |target| {
-                drop_attributes(target, &["state"])
+                drop_attributes(target, of_target)
+            });
+        }
+        "hostdev" if is_running && device.attribute("type") == Some("usb") => {
+            // Where the device of this vendor was found.
+            parts(device, "source", |source| {
+                if source.child("vendor").is_some() {
+                    drop_children(source, |part| part.name == "address");
+                }
             });
         }
         "disk" => {
@@ -65,7 +106,7 @@ fn state(device: &mut Element) {
                 drop_attributes(source, &["index"])
             });
             drop_children(device, |part| {
-                matches!(part.name.as_str(), "backingStore" | "mirror")
+                part.name == "mirror" || (part.name == "backingStore" && is_running)
             });
         }
         "interface" => {
@@ -86,7 +127,8 @@ fn state(device: &mut Element) {
 
 fn parts(device: &mut Element, name: &str, change: impl Fn(&mut Element)) {
     let parts = device.children.iter_mut();
-    parts.filter(|part| part.name == name).for_each(change);
+    let meant = |part: &&mut Element| part.name == name && is_merged(part);
+    parts.filter(meant).for_each(change);
 }
 
 fn drop_children(element: &mut Element, is_state: impl Fn(&Element) -> bool) {

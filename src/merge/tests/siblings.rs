@@ -253,7 +253,7 @@ fn one_element_of_the_document_stands_for_one_of_the_patch() {
     let vga = "<video><model type='vga'/></video>";
     let nic = "<interface type='user'/>";
     let known = "<interface type='user'><mac address='52:54:00:00:00:01'/></interface>";
-    let serial = "<console type='pty'><target type='serial' port='0'/></console>";
+    let serial = "<console type='pty'><target type='serial'/></console>";
     let bare = "<console type='pty'/>";
     for (before, patch, after) in [
         // The first takes what is there, and what is left without becomes new.
