@@ -21,7 +21,6 @@ mod words;
 
 use spelling::spelt;
 pub use spelling::{same, same_text};
-use words::readable;
 pub use words::{described, how_to_choose, names_of_keys};
 
 /// A part of an identity: an attribute (`@dev`), an attribute of a child (`target@dev`), the text of a
@@ -396,12 +395,11 @@ pub fn signature(parent: &str, wanted: &Element) -> Vec<Option<String>> {
     keys.iter().chain(tie).map(value).collect()
 }
 
-/// What two elements of this name cannot both have: the key, readable, and its value.
-pub fn unique_key(parent: &str, wanted: &Element) -> Option<(String, String)> {
+/// What two elements of this name cannot both have.
+pub fn unique_key(parent: &str, wanted: &Element) -> Option<String> {
     let identity = identity(parent, &wanted.name).filter(|identity| identity.unique)?;
     let key = identity.keys.first()?;
-    let readable = readable(key).trim_end_matches('=').to_owned();
-    Some((readable, spelt(&in_patch(wanted, key)?).into_owned()))
+    Some(spelt(&in_patch(wanted, key)?).into_owned())
 }
 
 /// What is to become of a part that holds a key of `wanted`, where that never makes one

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use roxmltree::Node;
 
 use super::patch::{Attribute, Element, Op};
-use crate::document::{child, namespace_of, parent_name};
+use crate::document::{child, parent_name};
 use table::{KINDS, Kinds, Names, OF_SEVERAL_HOSTS, OTHERS, SOURCES, Values::*};
 
 /// Whether `wanted` makes of `target` what shares nothing with it.
@@ -47,6 +47,7 @@ pub(super) fn complete<'w>(target: Node<'_, '_>, original: &'w Element) -> Cow<'
     match (parent, name) {
         ("devices", "disk") => source(target, &mut wanted),
         ("disk", "source") => host(target, &mut wanted),
+        ("devices", "interface") => addresses(target, &mut wanted),
         ("domain", "cpu") => cache(target, &mut wanted),
         _ => {}
     }
@@ -169,20 +170,51 @@ fn source(target: Node<'_, '_>, wanted: &mut Cow<'_, Element>) {
 
 /// The host of an image that has one only: another name is another host, and not one more.
 fn host(target: Node<'_, '_>, wanted: &mut Cow<'_, Element>) {
-    let is_host = |node: &Node<'_, '_>| node.has_tag_name("host") && namespace_of(*node).is_none();
-    let mut there = target.children().filter(is_host);
     let protocol = wanted
         .attribute("protocol")
         .or_else(|| target.attribute("protocol"));
-    let (Some(first), None, Some(protocol)) = (there.next(), there.next(), protocol) else {
+    if protocol.is_some_and(|protocol| !OF_SEVERAL_HOSTS.contains(&protocol)) {
+        one_and_the_same(target, wanted, |_| true, |host| host.name == "host");
+    }
+}
+
+/// The addresses of a user's network, of which there is one of each family.
+fn addresses(target: Node<'_, '_>, wanted: &mut Cow<'_, Element>) {
+    let kind = wanted
+        .attribute("type")
+        .or_else(|| target.attribute("type"));
+    if kind != Some("user") {
         return;
-    };
-    let mut hosts = wanted.children.iter().enumerate();
-    let mut said = hosts.by_ref().filter(|(_, one)| one.name == "host");
+    }
+    for family in ["ipv4", "ipv6"] {
+        let is_of = |said: Option<&str>| said.unwrap_or("ipv4") == family;
+        one_and_the_same(
+            target,
+            wanted,
+            |ip| is_of(ip.attribute("family")),
+            |ip| ip.name == "ip" && is_of(ip.attribute("family")),
+        );
+    }
+}
+
+/// Lets the one part of `wanted` mean the one of `target`, whatever tells such apart elsewhere.
+fn one_and_the_same(
+    target: Node<'_, '_>,
+    wanted: &mut Cow<'_, Element>,
+    is_there: impl Fn(Node<'_, '_>) -> bool,
+    is_said: impl Fn(&Element) -> bool,
+) {
+    let children = wanted.children.iter().enumerate();
+    let mut said = children.filter(|(_, one)| is_said(one));
     let (Some((index, one)), None) = (said.next(), said.next()) else {
         return;
     };
-    if OF_SEVERAL_HOSTS.contains(&protocol) || one.op != Op::Merge || one.at.is_some() {
+    let like = target.children().filter(|node| one.names(*node));
+    let mut like = like.filter(|node| is_there(*node));
+    let (Some(first), None) = (like.next(), like.next()) else {
+        return;
+    };
+    if one.op != Op::Merge || one.at.is_some() {
         return;
     }
     let at = first.range().start;

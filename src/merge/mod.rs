@@ -348,14 +348,14 @@ impl<'m> Merger<'m> {
         gone: &HashSet<NodeId>,
     ) -> Result<(), MergeError> {
         let parent = children.parent().tag_name().name();
-        let Some((key, value)) = keys::unique_key(parent, wanted) else {
+        if keys::unique_key(parent, wanted).is_none() {
             return Ok(());
-        };
+        }
         match children.exact(wanted, gone, true) {
             Match::One(other) => {
                 let message = format!(
-                    "patch:op='append' would make a second <{}> with {key}='{value}'",
-                    wanted.name
+                    "patch:op='append' would make a second {}",
+                    keys::described(parent, wanted)
                 );
                 let place = self.document.position(other.range().start);
                 Err(self.error(wanted, message).at(place))

@@ -35,7 +35,7 @@ fn one_more_device_changes_no_other() {
             "",
             cdrom,
             disk,
-            Err("patch:op='append' would make a second <disk> with <target dev=…>='sda'"),
+            Err("patch:op='append' would make a second <disk> with <target dev='sda'>"),
         ),
         (
             spice,

@@ -56,12 +56,12 @@ impl Resolver<'_> {
                 );
                 return Err(MergeError::in_patch(self.patch, child.offset, message));
             }
-            if let Some((key, value)) = keys::unique_key(&element.name, child)
-                && let Some(first) = keys.insert((&child.name, value.clone()), child)
+            if let Some(key) = keys::unique_key(&element.name, child)
+                && let Some(first) = keys.insert((&child.name, key), child)
             {
                 let message = format!(
-                    "a second <{}> with {key}='{value}'; the first stands in line {} of the patch",
-                    child.name,
+                    "a second {}; the first stands in line {} of the patch",
+                    keys::described(&element.name, child),
                     self.patch.line(first.offset)
                 );
                 return Err(MergeError::in_patch(self.patch, child.offset, message));

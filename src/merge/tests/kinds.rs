@@ -245,3 +245,25 @@ fn an_image_has_one_host_but_where_it_can_have_several() {
         check(&disk(protocol, old), &disk(protocol, new), &both);
     }
 }
+
+#[test]
+fn a_users_network_has_one_address_of_each_family() {
+    let nic = |kind: &str, inside: &str| {
+        devices(&format!("<interface type='{kind}'>{inside}</interface>"))
+    };
+    let old = "<ip family='ipv4' address='10.0.2.0' prefix='24'/>";
+    let new = "<ip family='ipv4' address='10.9.0.0' prefix='24'/>";
+    let six = "<ip family='ipv6' address='fd00::' prefix='64'/>";
+    check(&nic("user", old), &nic("user", new), &nic("user", new));
+    check(
+        &nic("user", old),
+        &nic("user", six),
+        &nic("user", &format!("{old}{six}")),
+    );
+    // An interface of the host's can have several.
+    check(
+        &nic("ethernet", old),
+        &nic("ethernet", new),
+        &nic("ethernet", &format!("{old}{new}")),
+    );
+}

@@ -467,7 +467,7 @@ fn a_patch_does_not_say_two_things_of_one() {
         ),
         (
             "<devices><disk patch:op='append'><target dev='vdb'/></disk>\n<disk patch:op='append'><target dev='vdb'/></disk></devices>",
-            "a second <disk> with <target dev=…>='vdb'; the first stands in line 1 of the patch",
+            "a second <disk> with <target dev='vdb'>; the first stands in line 1 of the patch",
         ),
         (
             "<cpu><feature name='a' policy='require'/></cpu>\n<cpu><feature name='a' policy='disable'/></cpu>",
@@ -483,7 +483,7 @@ fn a_patch_does_not_say_two_things_of_one() {
         ),
         (
             "<devices><disk><target dev='vdb'/></disk><disk><target dev='vdb'/></disk></devices>",
-            "a second <disk> with <target dev=…>='vdb'; the first stands in line 1 of the patch",
+            "a second <disk> with <target dev='vdb'>; the first stands in line 1 of the patch",
         ),
     ] {
         assert_eq!(refused("<domain/>", &d(patch)), message);
