@@ -175,10 +175,14 @@ fn facts_say_what_stays_unknown() {
         .unwrap();
     let read = facts::read(&*hypervisor, &MachineQuery::default(), &|_| None).unwrap();
     assert_eq!(read.facts.cpu.siblings.len(), 16);
+    let [unknown] = read.unknown.as_slice() else {
+        panic!("{:?}", read.unknown);
+    };
     assert_eq!(
-        read.unknown,
-        ["which CPU models can be used: libvirt does not tell on a read-only connection"]
+        unknown.what,
+        "which CPU models can be used: libvirt does not tell on a read-only connection"
     );
+    assert!(unknown.is_detail);
 }
 
 #[test]

@@ -56,7 +56,7 @@ const Q35: MachineQuery<'static> = MachineQuery {
 
 fn the_facts_of_a_host(_: &Daemon) {
     let read = facts::read(&*open(Mode::ReadWrite), &Q35, &|_| None).unwrap();
-    assert_eq!(read.unknown, [] as [String; 0]);
+    assert!(read.unknown.is_empty(), "{:?}", read.unknown);
     let facts = read.facts;
     let here = std::fs::read_to_string("/proc/cpuinfo").unwrap();
     assert!(here.contains(facts.cpu.vendor.as_deref().unwrap()));

@@ -196,10 +196,15 @@ impl World<'_> {
             .context("cannot read the facts of the host")?;
         for unknown in read.unknown {
             // Several domains have one host.
-            if !self.unknown.contains(&unknown) {
-                self.out.say(&format!("note: not known: {unknown}"));
-                self.unknown.push(unknown);
+            if self.unknown.contains(&unknown.what) {
+                continue;
             }
+            let what = format!("not known: {}", unknown.what);
+            match unknown.is_detail {
+                true => self.out.detail(&what),
+                false => self.out.say(&format!("note: {what}")),
+            }
+            self.unknown.push(unknown.what);
         }
         let mut facts = read.facts;
         let uri = connection.uri()?;

@@ -9,8 +9,26 @@ use crate::host::Facts;
 pub struct HostFacts {
     /// What is known.
     pub facts: Facts,
-    /// What is not known although it was asked for, and why; one clause each, for the user.
-    pub unknown: Vec<String>,
+    /// What is not known although it was asked for.
+    pub unknown: Vec<Unknown>,
+}
+
+/// Something that is not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unknown {
+    /// What, and why: a clause for the user.
+    pub what: String,
+    /// It is never known this way, and hardly a decision needs it: worth a word only to who asks for more.
+    pub is_detail: bool,
+}
+
+impl Unknown {
+    fn new(what: String) -> Unknown {
+        Unknown {
+            what,
+            is_detail: false,
+        }
+    }
 }
 
 /// Reads the facts of the host behind `hypervisor`.
@@ -53,12 +71,19 @@ pub fn read(
                 _ => answer,
             };
             answer
-                .map_err(|error| unknown.push(format!("{offered}: {}", reason(&error))))
+                .map_err(|error| {
+                    let what = format!("{offered}: {}", reason(&error));
+                    unknown.push(Unknown::new(what));
+                })
                 .ok()
         }
         Mode::ReadOnly => {
             let why = "libvirt does not tell on a read-only connection";
-            unknown.push(format!("{offered}: {why}"));
+            // Here the firmware is on the disk, and of the models the version tells enough.
+            unknown.push(Unknown {
+                is_detail: local,
+                ..Unknown::new(format!("{offered}: {why}"))
+            });
             None
         }
     };
@@ -66,10 +91,10 @@ pub fn read(
         match capabilities::host_cpu(&capabilities).map(|cpu| hypervisor.expand_cpu(cpu)) {
             Some(Ok(answer)) => Some(answer),
             Some(Err(error)) => {
-                unknown.push(format!(
+                unknown.push(Unknown::new(format!(
                     "which features the host's processor has: {}",
                     reason(&error)
-                ));
+                )));
                 None
             }
             None => None,
