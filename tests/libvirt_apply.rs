@@ -513,6 +513,15 @@ fn what_libvirt_would_drop_is_rolled_back(libvirt: &Daemon) {
         .says("the old definition of 'dropped' is back")
         .says("<cputune> is missing");
     assert_eq!(complete(libvirt, "dropped"), old);
+    // Nothing is lost, but there is no such port by its own words, and the next run would add one more.
+    let again = user.file(
+        "again.xml",
+        "<domain xmlns:patch='urn:virt-patch:1'><devices><serial type='file' patch:op='append'><source path='/x.log'/><protocol type='raw'/></serial></devices></domain>",
+    );
+    user.run(&["apply", "dropped", "--pass=", "--patch", &again, "--yes"])
+        .exits(1)
+        .says("again.xml' would have to change it again: <serial type='file'> is missing\n");
+    assert_eq!(complete(libvirt, "dropped"), old);
 }
 
 /// A domain that was defined without the schema, by an older tool, and that the schema refuses.
