@@ -27,10 +27,24 @@ fn main() -> ExitCode {
 const MACHINE: &str = "<domain type='qemu'>
   <name>NAME</name>
   <memory unit='MiB'>64</memory>
+  <memoryBacking>
+    <hugepages>
+      <page size='2048' unit='KiB'/>
+    </hugepages>
+  </memoryBacking>
   <vcpu placement='static'>2</vcpu>
+  <cputune>
+    <vcpusched vcpus='0-1' scheduler='fifo' priority='1'/>
+  </cputune>
   <os>
     <type arch='x86_64' machine='q35'>hvm</type>
   </os>
+  <features>
+    <acpi/>
+    <hyperv mode='custom'>
+      <relaxed state='on'/>
+    </hyperv>
+  </features>
   <cpu mode='custom' match='exact' check='none'>
     <model fallback='forbid'>qemu64</model>
     <feature policy='disable' name='svm'/>
@@ -198,6 +212,66 @@ fn what_belongs_to_the_old_kind_is_in_nobodys_way(libvirt: &Daemon) {
             "<video><model type='virtio'/></video>".to_owned(),
             "<model type='virtio' heads='1' primary='yes'/>",
             "vgamem",
+        ),
+        (
+            "<graphics type='vnc' port='5905'/>".to_owned(),
+            "port='5905' autoport='no'",
+            "autoport='yes'",
+        ),
+        (
+            "<graphics type='vnc' socket='/v.sock'/>".to_owned(),
+            "<listen type='socket' socket='/v.sock'/>",
+            "autoport",
+        ),
+        (
+            "<graphics type='spice' port='-1' tlsPort='-1' autoport='yes'/>".to_owned(),
+            "<graphics type='spice' autoport='yes'",
+            "tlsPort",
+        ),
+        (
+            "<cpu match='exact'><model fallback='allow'>Nehalem</model></cpu>".to_owned(),
+            "<model fallback='allow'>Nehalem</model>",
+            "qemu64",
+        ),
+        (
+            "<os><type arch='x86_64' machine='q35'>hvm</type><bootmenu enable='yes'/></os>".to_owned(),
+            "<bootmenu enable='yes'/>",
+            "machine='q35'",
+        ),
+        (
+            "<disk type='file' device='disk'><target dev='vda' bus='virtio'/><boot order='1'/></disk>".to_owned(),
+            "<boot order='1'/>",
+            "<boot dev='hd'/>",
+        ),
+        (
+            "<features><hyperv mode='passthrough'/></features>".to_owned(),
+            "<hyperv mode='passthrough'>",
+            "<relaxed",
+        ),
+        (
+            "<memoryBacking><hugepages><page size='1' unit='GiB'/></hugepages></memoryBacking>".to_owned(),
+            "<page size='1048576' unit='KiB'/>",
+            "size='2048'",
+        ),
+        (
+            "<cputune><vcpusched vcpus='0-1' scheduler='fifo' priority='7'/></cputune>".to_owned(),
+            "<vcpusched vcpus='1' scheduler='fifo' priority='7'/>",
+            "priority='1'",
+        ),
+        (
+            "<controller type='usb' index='0' model='none'/>".to_owned(),
+            "<controller type='usb' index='0' model='none'/>",
+            "qemu-xhci",
+        ),
+        (
+            "<serial type='pty'><target port='0'/><log file='/s.log'/></serial>".to_owned(),
+            "<log file='/s.log'/>",
+            "nothing of this name",
+        ),
+        (
+            "<os firmware='efi'/>".to_owned(),
+            "<os firmware='efi'>",
+            "nothing of this name",
         ),
         (
             "<vcpu current='4'>4</vcpu>".to_owned(),

@@ -444,8 +444,21 @@ impl Target {
 
 /// What to do about a refusal, where libvirt's message alone does not tell.
 fn help_for(message: &str) -> Option<&'static str> {
-    message.contains("does not support virt type 'kvm'").then_some(
-        "libvirt sees no hardware virtualization on that host: 'virt-host-validate qemu' says why (off in the firmware setup, kvm module not loaded, no /dev/kvm); type='qemu' emulates, slowly",
+    let has = |text: &str| message.contains(text);
+    if has("does not support virt type 'kvm'") {
+        return Some(
+            "libvirt sees no hardware virtualization on that host: 'virt-host-validate qemu' says why (off in the firmware setup, kvm module not loaded, no /dev/kvm); type='qemu' emulates, slowly",
+        );
+    }
+    // Addresses in a snippet are those of someone else's machine.
+    let is_taken = has("double use of PCI Address") || has("is already occupied");
+    if is_taken {
+        return Some(
+            "leave the <address> of the device out of the patch, and libvirt finds a free one",
+        );
+    }
+    has("Found duplicate drive address").then_some(
+        "another disk of that bus has this place by its name or its <address>: give the new one a <target dev=…> that is free (sda, sdb, …)",
     )
 }
 
@@ -493,10 +506,20 @@ fn unsatisfied(
     problems
 }
 
-/// What a step says that libvirt did not keep.
+/// What a step says that libvirt did not keep, or takes out and libvirt put back.
 fn would_change(step: &str, stored: &str, after: &str) -> String {
-    let missing = compare::missing(after, stored).unwrap_or_default();
-    let what: Vec<&str> = missing.iter().map(|one| one.what.as_str()).collect();
+    let missing = |ours, stored| compare::missing(ours, stored).unwrap_or_default();
+    let mut what: Vec<String> = missing(after, stored)
+        .into_iter()
+        .map(|one| one.what)
+        .collect();
+    let back = missing(stored, after)
+        .into_iter()
+        .filter(|one| one.is_element);
+    what.extend(back.filter_map(|one| {
+        let element = one.what.strip_suffix(" is missing")?;
+        Some(format!("{element} is there again"))
+    }));
     match what.as_slice() {
         [] => format!("'{step}' would have to change it again"),
         what => format!(

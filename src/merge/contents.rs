@@ -17,7 +17,9 @@ impl<'m> Merger<'m> {
     ) -> Result<(), MergeError> {
         let differs = |attribute: &Attribute| match (attribute.find(target), &attribute.value) {
             (None, None) => false,
-            (Some(have), Some(want)) => !keys::same(have, want),
+            (Some(have), Some(want)) => {
+                !keys::same_attribute(&wanted.name, &attribute.name, have, want)
+            }
             _ => true,
         };
         let unit = amounts::unit_to_follow(target, wanted);

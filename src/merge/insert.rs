@@ -371,7 +371,9 @@ pub(super) fn element_matches(node: Node<'_, '_>, wanted: &Element, exactly: boo
     let attributes = wanted.attributes.iter().filter(is_meant).all(|attribute| {
         match (attribute.find(node), &attribute.value) {
             (Some(have), Some(want)) if exactly => have == want,
-            (Some(have), Some(want)) => keys::same(have, want),
+            (Some(have), Some(want)) => {
+                keys::same_attribute(&wanted.name, &attribute.name, have, want)
+            }
             (None, None) => true,
             _ => false,
         }

@@ -20,7 +20,7 @@ mod spelling;
 mod words;
 
 use spelling::spelt;
-pub use spelling::{same, same_text};
+pub use spelling::{is_version_of, same, same_attribute, same_text};
 pub use words::{described, how_to_choose, names_of_keys};
 
 /// A part of an identity: an attribute (`@dev`), an attribute of a child (`target@dev`), the text of a

@@ -129,6 +129,10 @@ struct Merger<'m> {
 impl<'m> Merger<'m> {
     /// Makes `target` say what `wanted` says.
     fn element(&mut self, target: Node<'m, 'm>, wanted: &Element) -> Result<(), MergeError> {
+        if let Some((message, help)) = kinds::refused(target, wanted) {
+            let place = self.document.position(target.range().start);
+            return Err(self.error(wanted, message).helped(help).at(place));
+        }
         let wanted = &*kinds::complete(target, wanted);
         if !wanted.attributes.is_empty() || wanted.text.is_some() {
             self.attributes(target, wanted)?;
@@ -185,6 +189,16 @@ impl<'m> Merger<'m> {
         siblings.place(&mut new);
         if !new.is_empty() {
             self.insert(target, wanted, new)?;
+        }
+        if is_root {
+            for node in kinds::superseded(target, wanted) {
+                let range = node.range();
+                let covers =
+                    |edit: &Edit| edit.range.start <= range.start && range.end <= edit.range.end;
+                if !self.edits.iter().any(covers) {
+                    self.remove_node(node);
+                }
+            }
         }
         Ok(())
     }
@@ -324,14 +338,15 @@ impl<'m> Merger<'m> {
             Match::Ambiguous(first, second) => return Err(self.ambiguous(wanted, first, second)),
             Match::One(node) => {
                 siblings.there(wanted, node);
-                let is_another = || kinds::is_another(node, wanted);
-                match wanted.op {
-                    Op::Merge | Op::Update if !is_another() => self.element(node, wanted)?,
-                    Op::Merge | Op::Update | Op::Replace
-                        if !element_matches(node, wanted, true) =>
-                    {
-                        let text = self.render_in_place(node, wanted);
-                        self.edits.push(Edit::replace(node.range(), text));
+                let other = kinds::other(node, wanted).filter(|_| wanted.op != Op::Replace);
+                match (wanted.op, &other) {
+                    (Op::Merge | Op::Update, None) => self.element(node, wanted)?,
+                    (Op::Merge | Op::Update | Op::Replace, _) => {
+                        let exact = other.as_ref().unwrap_or(wanted);
+                        if !element_matches(node, exact, true) {
+                            let text = self.render_in_place(node, exact);
+                            self.edits.push(Edit::replace(node.range(), text));
+                        }
                     }
                     _ => {}
                 }

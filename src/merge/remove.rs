@@ -85,7 +85,7 @@ impl<'m> Merger<'m> {
         }
     }
 
-    fn remove_node(&mut self, node: Node<'m, 'm>) {
+    pub(super) fn remove_node(&mut self, node: Node<'m, 'm>) {
         let range = document::with_line(self.text, node.range());
         self.edits.push(Edit::delete(range));
     }

@@ -168,7 +168,10 @@ fn is_pty(source: Node<'_, '_>) -> bool {
 }
 
 /// The first console is another name for the first serial port, whatever it says itself.
-fn is_mirror(console: Node<'_, '_>) -> bool {
+pub(super) fn is_mirror(console: Node<'_, '_>) -> bool {
+    if (parent_name(console), console.tag_name().name()) != ("devices", "console") {
+        return false;
+    }
     let first = console
         .prev_siblings()
         .skip(1)

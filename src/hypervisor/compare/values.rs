@@ -5,6 +5,7 @@ use roxmltree::Node;
 
 use crate::document::text_of;
 use crate::idset;
+use crate::merge::keys::is_version_of;
 use crate::numbers::unit_bytes;
 
 /// Whether an attribute still says what it said.
@@ -110,18 +111,6 @@ fn mac(text: &str) -> Option<Vec<u8>> {
     octets.filter(|octets| octets.len() == 6)
 }
 
-/// `q35` stands for `pc-q35-7.2`, `pc` for `pc-i440fx-7.2`, `virt` for `virt-7.2`.
-fn is_version_of(versioned: &str, alias: &str) -> bool {
-    let family = match alias {
-        "q35" => "pc-q35",
-        "pc" => "pc-i440fx",
-        other => other,
-    };
-    versioned
-        .strip_prefix(family)
-        .is_some_and(|rest| rest.starts_with('-'))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -144,19 +133,6 @@ mod tests {
             ("/a", "/a/", false),
         ] {
             assert_eq!(same_scalar(ours, stored), same, "{ours} {stored}");
-        }
-    }
-
-    #[test]
-    fn machine_aliases() {
-        for (versioned, alias, same) in [
-            ("pc-q35-7.2", "q35", true),
-            ("pc-i440fx-7.2", "pc", true),
-            ("pc-i440fx-7.2", "q35", false),
-            ("pc-q35-7.2", "pc-q35-7", false),
-            ("pc-q35-7.2", "pc", false),
-        ] {
-            assert_eq!(is_version_of(versioned, alias), same, "{versioned} {alias}");
         }
     }
 }

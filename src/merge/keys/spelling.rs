@@ -13,6 +13,30 @@ pub fn same(have: &str, want: &str) -> bool {
         || ((have.len() == WITH_HYPHENS || want.len() == WITH_HYPHENS) && same_uuid(have, want))
 }
 
+/// As [`same`], for an attribute of an element of this name: those of an address are numbers in any notation,
+/// and a machine type stands for its newest version, by which libvirt stores it.
+pub fn same_attribute(element: &str, attribute: &str, have: &str, want: &str) -> bool {
+    same(have, want)
+        || match (element, attribute) {
+            ("address", _) => spelt(have) == spelt(want),
+            ("type", "machine") => is_version_of(have, want),
+            _ => false,
+        }
+}
+
+/// `q35` stands for `pc-q35-7.2`, `pc` for `pc-i440fx-7.2`, `virt` for `virt-7.2`.
+pub fn is_version_of(versioned: &str, alias: &str) -> bool {
+    let family = match alias {
+        "q35" => "pc-q35",
+        "pc" => "pc-i440fx",
+        other => other,
+    };
+    let version = versioned
+        .strip_prefix(family)
+        .and_then(|rest| rest.strip_prefix('-'));
+    version.is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()))
+}
+
 /// Whether libvirt reads the text of an element of this name as the same.
 pub fn same_text(name: &str, have: &str, want: &str) -> bool {
     have == want || (matches!(name, "uuid" | "genid") && same_uuid(have, want))

@@ -61,9 +61,13 @@ pub fn described(parent: &str, wanted: &Element) -> String {
             })
         })
         .collect();
+    let name = match &wanted.prefix {
+        Some(prefix) => format!("{prefix}:{}", wanted.name),
+        None => wanted.name.clone(),
+    };
     match said.as_slice() {
-        [] => format!("<{}>", wanted.name),
-        said => format!("<{}> with {}", wanted.name, text::list(said)),
+        [] => format!("<{name}>"),
+        said => format!("<{name}> with {}", text::list(said)),
     }
 }
 

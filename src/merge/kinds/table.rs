@@ -98,13 +98,70 @@ pub(super) const KINDS: &[Kinds] = &[
         "interface",
         "@type",
         &[
-            kind(These(&["hostdev"]), &["managed"], &["source", "driver"]),
+            kind(
+                These(&["hostdev"]),
+                &["managed"],
+                &["source", "driver", "virtualport", "vlan"],
+            ),
             kind(
                 Each,
                 &[],
-                &["source", "script", "downscript", "portForward"],
+                &[
+                    "source",
+                    "script",
+                    "downscript",
+                    "portForward",
+                    "virtualport",
+                    "vlan",
+                ],
             ),
         ],
+    ),
+    // Of a device that the host sees as one of its own.
+    kinds(
+        DEVICES,
+        "interface",
+        "@type",
+        &[kind(
+            These(&["network", "bridge", "ethernet"]),
+            &[],
+            &["mtu", "filterref"],
+        )],
+    ),
+    kinds(
+        DEVICES,
+        "interface",
+        "@type",
+        &[
+            kind(These(&["user"]), &[], &["ip"]),
+            kind(These(&["ethernet"]), &[], &["ip", "route"]),
+        ],
+    ),
+    kinds(
+        DEVICES,
+        "interface",
+        "model@type",
+        &[kind(
+            These(&["virtio", "virtio-transitional", "virtio-non-transitional"]),
+            &[],
+            &["driver"],
+        )],
+    ),
+    kinds(
+        DEVICES,
+        "controller",
+        "@model",
+        &[kind(
+            Each,
+            &["ports"],
+            &["address", "driver", "master", "model", "target"],
+        )],
+    ),
+    kinds(
+        DEVICES,
+        "iommu",
+        "@model",
+        &[kind(Each, &[], &["address", "driver"])],
     ),
     kinds(
         DEVICES,
@@ -112,11 +169,47 @@ pub(super) const KINDS: &[Kinds] = &[
         "@type",
         &[kind(Each, &[], &["source"])],
     ),
+    kinds(
+        DEVICES,
+        "filesystem",
+        "driver@type",
+        &[
+            kind(These(&["virtiofs"]), &[], &["binary"]),
+            kind(Others, &[], &["readonly"]),
+        ],
+    ),
     kinds(DEVICES, "serial", "@type", CHARACTER),
     kinds(DEVICES, "parallel", "@type", CHARACTER),
     kinds(DEVICES, "console", "@type", CHARACTER),
     kinds(DEVICES, "channel", "@type", CHARACTER),
     kinds(DEVICES, "redirdev", "@type", CHARACTER),
+    Kinds {
+        default: Some("static"),
+        ..kinds(
+            &["numatune"],
+            "memory",
+            "@placement",
+            &[kind(These(&["static"]), &["nodeset"], &[])],
+        )
+    },
+    Kinds {
+        default: Some("on"),
+        ..kinds(
+            &["hyperv"],
+            "spinlocks",
+            "@state",
+            &[kind(These(&["on"]), &["retries"], &[])],
+        )
+    },
+    Kinds {
+        default: Some("no"),
+        ..kinds(
+            &["vsock"],
+            "cid",
+            "@auto",
+            &[kind(These(&["no"]), &["address"], &[])],
+        )
+    },
     // An address on one bus is none on another.
     kinds(
         DEVICES,
@@ -137,11 +230,10 @@ pub(super) const KINDS: &[Kinds] = &[
         &["video"],
         "model",
         "@type",
-        &[kind(
-            These(&["qxl"]),
-            &["ram", "vram", "vram64", "vgamem"],
-            &[],
-        )],
+        &[
+            kind(These(&["qxl"]), &["ram", "vram", "vram64", "vgamem"], &[]),
+            kind(These(&["virtio"]), &["blob"], &["acceleration"]),
+        ],
     ),
     kinds(
         DEVICES,
@@ -164,25 +256,60 @@ pub(super) const KINDS: &[Kinds] = &[
     ),
 ];
 
-/// Parent (`*` for any), element and attribute: one of another kind shares nothing with the old one. With a
-/// value only where one of the two kinds is that.
-pub(super) const OTHERS: &[(&str, &str, &str, Option<&str>)] = &[
-    ("*", "address", "type", None),
-    ("graphics", "listen", "type", None),
-    ("rng", "backend", "model", None),
-    ("tpm", "backend", "type", None),
-    ("devices", "audio", "type", None),
-    ("domain", "launchSecurity", "type", None),
-    ("devices", "memballoon", "model", Some("none")),
-    ("video", "model", "type", Some("none")),
+/// An element of which one of another kind shares nothing with the old one.
+pub(super) struct Other {
+    /// Of its parent; `*` for any.
+    pub(super) parent: &'static str,
+    pub(super) name: &'static str,
+    /// The attribute that tells the kind.
+    pub(super) key: &'static str,
+    /// The kind of one that does not say it.
+    pub(super) default: Option<&'static str>,
+    /// Only where one of the two is this.
+    pub(super) only: Option<&'static str>,
+}
+
+const fn other(parent: &'static str, name: &'static str, key: &'static str) -> Other {
+    Other {
+        parent,
+        name,
+        key,
+        default: None,
+        only: None,
+    }
+}
+
+pub(super) const OTHERS: &[Other] = &[
+    other("*", "address", "type"),
+    other("graphics", "listen", "type"),
+    other("rng", "backend", "model"),
+    other("tpm", "backend", "type"),
+    other("devices", "audio", "type"),
+    other("domain", "launchSecurity", "type"),
+    other("domain", "seclabel", "type"),
+    other("interface", "virtualport", "type"),
+    other("filesystem", "driver", "type"),
+    other("cpu", "cache", "mode"),
+    Other {
+        default: Some("custom"),
+        ..other("features", "hyperv", "mode")
+    },
+    Other {
+        only: Some("none"),
+        ..other("devices", "memballoon", "model")
+    },
+    Other {
+        only: Some("none"),
+        ..other("video", "model", "type")
+    },
 ];
 
 /// Attributes and parts of a disk's `<source>`, by the type of the disk. What else stands there is of the
 /// image and not of its place.
 pub(super) const SOURCES: &[(&str, Names, Names)] = &[
-    ("file", &["file"], &[]),
-    ("block", &["dev"], &["reservations"]),
-    ("dir", &["dir"], &[]),
+    ("file", &["file", "startupPolicy"], &[]),
+    ("block", &["dev", "startupPolicy"], &["reservations"]),
+    ("dir", &["dir", "startupPolicy"], &[]),
     (
         "network",
         &["protocol", "name", "query", "tls", "tlsHostname"],
@@ -201,10 +328,27 @@ pub(super) const SOURCES: &[(&str, Names, Names)] = &[
             "knownHosts",
         ],
     ),
-    ("volume", &["pool", "volume", "mode"], &[]),
+    ("volume", &["pool", "volume", "mode", "startupPolicy"], &[]),
     ("nvme", &["type", "managed", "namespace"], &["address"]),
     ("vhostuser", &["type", "path"], &["reconnect"]),
     ("vhostvdpa", &["dev"], &[]),
+];
+
+/// What names the image in a `<source>`.
+pub(super) const NAMES_THE_IMAGE: Names =
+    &["file", "dev", "dir", "name", "pool", "volume", "namespace"];
+
+/// What only a virtio disk has in its `<driver>`.
+pub(super) const OF_VIRTIO: Names = &[
+    "iothread",
+    "queues",
+    "queue_size",
+    "ioeventfd",
+    "event_idx",
+    "iommu",
+    "ats",
+    "packed",
+    "page_per_vq",
 ];
 
 /// Protocols of which an image has several hosts; of any other it has one.

@@ -77,6 +77,13 @@ fn state(device: &mut Element, is_running: bool) {
     match device.name.as_str() {
         "graphics" if device.attribute("autoport") == Some("yes") => {
             drop_attributes(device, &["port", "tlsPort"]);
+            // Of these libvirt stores no -1 either.
+            if device.attribute("type") == Some("spice") {
+                device.attributes.retain(|one| {
+                    let is_port = matches!(one.name.as_str(), "port" | "tlsPort");
+                    !is_port || one.value.is_none()
+                });
+            }
         }
         "serial" | "parallel" | "console" | "channel" => {
             drop_attributes(device, &["tty"]);

@@ -4,11 +4,11 @@
 use super::check;
 
 fn d(body: &str) -> String {
-    format!("<domain>{body}</domain>")
+    format!("<domain xmlns:patch='urn:virt-patch:1'>{body}</domain>")
 }
 
 fn devices(body: &str) -> String {
-    format!("<domain><devices>{body}</devices></domain>")
+    d(&format!("<devices>{body}</devices>"))
 }
 
 #[test]
@@ -94,6 +94,56 @@ fn what_belongs_to_the_old_kind_of_a_device_goes() {
             "<interface type='bridge'><source bridge='b'/></interface>",
             "<interface type='bridge'><source bridge='b'/><target dev='tap0'/></interface>",
         ),
+        (
+            "<interface type='bridge'><source bridge='b'/><virtualport type='openvswitch'/><vlan><tag id='4'/></vlan><mtu size='9000'/><filterref filter='f'/></interface>",
+            "<interface type='user'/>",
+            "<interface type='user'></interface>",
+        ),
+        (
+            "<interface type='bridge'><source bridge='b'/><mtu size='9000'/></interface>",
+            "<interface type='network'><source network='n'/></interface>",
+            "<interface type='network'><source network='n'/><mtu size='9000'/></interface>",
+        ),
+        (
+            "<interface type='user'><ip address='10.0.2.0'/></interface>",
+            "<interface type='bridge'><source bridge='b'/></interface>",
+            "<interface type='bridge'><source bridge='b'/></interface>",
+        ),
+        (
+            "<interface type='direct'><virtualport type='802.1Qbg'><parameters managerid='1'/></virtualport></interface>",
+            "<interface type='direct'><virtualport type='openvswitch'/></interface>",
+            "<interface type='direct'><virtualport type='openvswitch'/></interface>",
+        ),
+        (
+            "<interface type='user'><model type='virtio'/><driver name='vhost' queues='4'/></interface>",
+            "<interface type='user'><model type='e1000e'/></interface>",
+            "<interface type='user'><model type='e1000e'/></interface>",
+        ),
+        (
+            "<controller type='usb' index='0' model='qemu-xhci' ports='15'><address type='pci' slot='0x04'/></controller>",
+            "<controller type='usb' index='0' model='none'/>",
+            "<controller type='usb' index='0' model='none'></controller>",
+        ),
+        (
+            "<controller type='scsi' index='0' model='virtio-scsi'><driver queues='4'/></controller>",
+            "<controller type='scsi' index='0' model='lsilogic'/>",
+            "<controller type='scsi' index='0' model='lsilogic'></controller>",
+        ),
+        (
+            "<filesystem><driver type='virtiofs' queue='1024'/><binary path='/v'/><source dir='/s'/></filesystem>",
+            "<filesystem><driver type='path' wrpolicy='immediate'/></filesystem>",
+            "<filesystem><driver type='path' wrpolicy='immediate'/><source dir='/s'/></filesystem>",
+        ),
+        (
+            "<filesystem><driver type='path' wrpolicy='immediate'/><source dir='/s'/><readonly/></filesystem>",
+            "<filesystem><driver type='virtiofs'/></filesystem>",
+            "<filesystem><driver type='virtiofs'/><source dir='/s'/></filesystem>",
+        ),
+        (
+            "<vsock><cid auto='no' address='9'/></vsock>",
+            "<vsock><cid auto='yes'/></vsock>",
+            "<vsock><cid auto='yes'/></vsock>",
+        ),
         // Two of one type, each with what it has.
         (
             "<interface type='user'><source dev='eth0'/></interface>",
@@ -107,13 +157,49 @@ fn what_belongs_to_the_old_kind_of_a_device_goes() {
         ),
         (
             "<disk type='file' device='cdrom'><source file='/a' startupPolicy='optional'/><target dev='a'/></disk>",
-            "<disk type='block' device='cdrom'><target dev='a'/></disk>",
-            "<disk type='block' device='cdrom'><source startupPolicy='optional'/><target dev='a'/></disk>",
+            "<disk type='block' device='cdrom'><source dev='/b'/><target dev='a'/></disk>",
+            "<disk type='block' device='cdrom'><source startupPolicy='optional' dev='/b'/><target dev='a'/></disk>",
+        ),
+        (
+            "<disk type='file'><source file='/a' startupPolicy='optional'/><target dev='a'/></disk>",
+            "<disk type='network'><source protocol='nbd' name='x'/><target dev='a'/></disk>",
+            "<disk type='network'><source protocol='nbd' name='x'/><target dev='a'/></disk>",
         ),
         (
             "<disk type='file' device='cdrom'><source file='/a'/><target dev='a'/></disk>",
+            "<disk type='block' device='cdrom'><source patch:op='remove'/><target dev='a'/></disk>",
             "<disk type='block' device='cdrom'><target dev='a'/></disk>",
-            "<disk type='block' device='cdrom'><target dev='a'/></disk>",
+        ),
+        // The chain of another image, and what opens it.
+        (
+            "<disk type='file'><source file='/a'/><backingStore type='file'><source file='/base'/></backingStore><target dev='a'/></disk>",
+            "<disk type='file'><source file='/b'/><target dev='a'/></disk>",
+            "<disk type='file'><source file='/b'/><target dev='a'/></disk>",
+        ),
+        (
+            "<disk type='file'><source file='/a'/><backingStore/><target dev='a'/></disk>",
+            "<disk type='file'><driver cache='none'/><source file='/a'/><target dev='a'/></disk>",
+            "<disk type='file'><driver cache='none'/><source file='/a'/><backingStore/><target dev='a'/></disk>",
+        ),
+        (
+            "<disk type='network'><auth username='u'/><source protocol='rbd' name='x'/><target dev='a'/></disk>",
+            "<disk type='file'><source file='/a'/><target dev='a'/></disk>",
+            "<disk type='file'><source file='/a'/><target dev='a'/></disk>",
+        ),
+        (
+            "<disk type='network'><auth username='u'/><source protocol='rbd' name='x'/><target dev='a'/></disk>",
+            "<disk type='network'><source protocol='rbd' name='x'><auth username='v'/></source><target dev='a'/></disk>",
+            "<disk type='network'><source protocol='rbd' name='x'><auth username='v'/></source><target dev='a'/></disk>",
+        ),
+        (
+            "<disk><driver name='qemu' queues='4' iothread='1'/><target dev='a' bus='virtio'/></disk>",
+            "<disk><target dev='a' bus='sata'/></disk>",
+            "<disk><driver name='qemu'/><target dev='a' bus='sata'/></disk>",
+        ),
+        (
+            "<disk><target dev='a' bus='usb' removable='on'/></disk>",
+            "<disk><target dev='a' bus='sata'/></disk>",
+            "<disk><target dev='a' bus='sata'/></disk>",
         ),
         (
             "<disk type='file'><source file='/a'><encryption format='luks'/></source><target dev='a'/></disk>",
@@ -146,6 +232,17 @@ fn what_belongs_to_the_old_kind_of_a_device_goes() {
             "<rng model='virtio'><backend model='builtin'/></rng>",
             "<rng model='virtio'><rate bytes='9'/><backend model='builtin'/></rng>",
         ),
+        // What tells it apart stays.
+        (
+            "<audio id='2' type='spice'/>",
+            "<audio id='2' type='none'/>",
+            "<audio id='2' type='none'/>",
+        ),
+        (
+            "<audio id='2' type='pulseaudio' serverName='s'><input mixingEngine='no'/></audio>",
+            "<audio type='none'/>",
+            "<audio id='2' type='none'/>",
+        ),
         (
             "<memballoon model='virtio'><stats period='5'/><address type='pci'/></memballoon>",
             "<memballoon model='none'/>",
@@ -176,6 +273,37 @@ fn what_belongs_to_the_old_kind_of_a_device_goes() {
             "<graphics type='vnc' socket='/s'><listen type='socket' socket='/s'/></graphics>",
             "<graphics type='vnc' listen='0.0.0.0'/>",
             "<graphics type='vnc' listen='0.0.0.0'><listen type='address' address='0.0.0.0'/></graphics>",
+        ),
+        (
+            "<graphics type='vnc' port='-1' autoport='yes' listen='h'><listen type='address' address='h'/></graphics>",
+            "<graphics type='vnc' socket='/s'/>",
+            "<graphics type='vnc' socket='/s'><listen type='socket' socket='/s'/></graphics>",
+        ),
+        (
+            "<graphics type='vnc' socket='/s'><listen type='socket' socket='/s'/></graphics>",
+            "<graphics type='vnc' socket='/t'/>",
+            "<graphics type='vnc' socket='/t'><listen type='socket' socket='/t'/></graphics>",
+        ),
+        // A port that is given is not chosen by libvirt, and the other way round.
+        (
+            "<graphics type='vnc' port='-1' autoport='yes'/>",
+            "<graphics type='vnc' port='5905'/>",
+            "<graphics type='vnc' port='5905' autoport='no'/>",
+        ),
+        (
+            "<graphics type='vnc' port='5901' autoport='no'/>",
+            "<graphics type='vnc' port='-1'/>",
+            "<graphics type='vnc' port='-1' autoport='yes'/>",
+        ),
+        (
+            "<graphics type='spice' port='5901' autoport='no'/>",
+            "<graphics type='spice' port='-1' tlsPort='-1' autoport='yes'/>",
+            "<graphics type='spice' autoport='yes'/>",
+        ),
+        (
+            "<graphics type='spice' port='-1' autoport='yes'/>",
+            "<graphics type='spice' port='-1' tlsPort='-1' autoport='yes'/>",
+            "<graphics type='spice' port='-1' autoport='yes'/>",
         ),
         (
             "<graphics type='vnc' listen='h'><listen type='address' address='h'/></graphics>",
@@ -211,6 +339,17 @@ fn what_belongs_to_the_old_mode_of_the_cpu_goes() {
             "<cpu mode='host-passthrough' migratable='on'><cache mode='passthrough'/></cpu>",
             "<cpu mode='maximum'/>",
             "<cpu mode='maximum' migratable='on'><cache mode='passthrough'/></cpu>",
+        ),
+        // A model without a mode is one of one's own.
+        (
+            "<cpu mode='host-passthrough' migratable='on'><topology cores='2'/></cpu>",
+            "<cpu match='exact'><model fallback='allow'>core2duo</model></cpu>",
+            "<cpu mode='custom' match='exact'><model fallback='allow'>core2duo</model><topology cores='2'/></cpu>",
+        ),
+        (
+            "<cpu mode='host-passthrough'><cache level='3' mode='emulate'/></cpu>",
+            "<cpu mode='host-passthrough'><cache mode='passthrough'/></cpu>",
+            "<cpu mode='host-passthrough'><cache mode='passthrough'/></cpu>",
         ),
         (
             model,
@@ -266,4 +405,159 @@ fn a_users_network_has_one_address_of_each_family() {
         &nic("ethernet", new),
         &nic("ethernet", &format!("{old}{new}")),
     );
+}
+
+#[test]
+fn what_says_the_same_in_another_way_goes() {
+    let both = |os: &str, inside: &str| {
+        d(&format!(
+            "<os><type>hvm</type>{os}</os><devices>{inside}</devices>"
+        ))
+    };
+    let disk = |order: &str| format!("<disk><target dev='a'/>{order}</disk>");
+    let (order, hd) = ("<boot order='1'/>", "<boot dev='hd'/>");
+    for (before, patch, after) in [
+        // The boot order: of devices, or of <os>.
+        (
+            both(
+                "<boot dev='network'/><boot dev='hd'/><bootmenu enable='yes'/>",
+                &disk(""),
+            ),
+            devices(&disk(order)),
+            both("<bootmenu enable='yes'/>", &disk(order)),
+        ),
+        (
+            both(
+                "",
+                &format!(
+                    "{}<interface type='user'><boot order='2'/></interface>",
+                    disk(order)
+                ),
+            ),
+            d(&format!("<os>{hd}</os>")),
+            both(
+                hd,
+                &format!("{}<interface type='user'></interface>", disk("")),
+            ),
+        ),
+        (
+            both(hd, &disk("")),
+            d(&format!(
+                "<os><boot dev='hd' patch:op='remove'/></os><devices>{}</devices>",
+                disk(order)
+            )),
+            both("", &disk(order)),
+        ),
+        (
+            both("", &disk(order)),
+            devices("<disk><driver cache='none'/><target dev='a'/></disk>"),
+            both(
+                "",
+                &format!("<disk><driver cache='none'/><target dev='a'/>{order}</disk>"),
+            ),
+        ),
+        // Firmware: a loader that is named, or one that libvirt finds.
+        (
+            d(
+                "<os firmware='efi'><type>hvm</type><firmware><feature name='secure-boot'/></firmware></os>",
+            ),
+            d("<os><loader type='pflash'>/CODE</loader><nvram>/N</nvram></os>"),
+            d("<os><type>hvm</type><loader type='pflash'>/CODE</loader><nvram>/N</nvram></os>"),
+        ),
+        (
+            d(
+                "<os><type>hvm</type><loader type='pflash' secure='yes'>/CODE</loader><nvram template='/VARS'>/N</nvram></os>",
+            ),
+            d("<os firmware='efi'/>"),
+            d("<os firmware='efi'><type>hvm</type><nvram>/N</nvram></os>"),
+        ),
+        (
+            d("<os><type>hvm</type><loader type='pflash'>/CODE</loader><nvram>/N</nvram></os>"),
+            d("<os firmware='bios'/>"),
+            d("<os firmware='bios'><type>hvm</type></os>"),
+        ),
+        // libvirt since 9.2 writes both, and they agree.
+        (
+            d("<os firmware='efi'><loader type='pflash'>/CODE</loader></os>"),
+            d("<os><loader readonly='yes'>/CODE</loader></os>"),
+            d("<os firmware='efi'><loader type='pflash' readonly='yes'>/CODE</loader></os>"),
+        ),
+        (
+            d("<os><loader type='pflash' secure='yes' format='qcow2'>/CODE.ms</loader></os>"),
+            d("<os><loader type='pflash'>/CODE</loader></os>"),
+            d("<os><loader type='pflash'>/CODE</loader></os>"),
+        ),
+        (
+            d(
+                "<memoryBacking><hugepages><page size='2048' unit='KiB'/></hugepages></memoryBacking>",
+            ),
+            d("<memoryBacking><hugepages><page size='1' unit='GiB'/></hugepages></memoryBacking>"),
+            d("<memoryBacking><hugepages><page size='1' unit='GiB'/></hugepages></memoryBacking>"),
+        ),
+        (
+            d("<features><hyperv mode='custom'><relaxed state='on'/></hyperv></features>"),
+            d("<features><hyperv mode='passthrough'/></features>"),
+            d("<features><hyperv mode='passthrough'/></features>"),
+        ),
+        (
+            d("<features><hyperv><spinlocks state='on' retries='8191'/></hyperv></features>"),
+            d("<features><hyperv><spinlocks state='off'/></hyperv></features>"),
+            d("<features><hyperv><spinlocks state='off'/></hyperv></features>"),
+        ),
+        (
+            d("<seclabel type='dynamic' model='dac' relabel='yes'/>"),
+            d("<seclabel type='none' model='dac'/>"),
+            d("<seclabel type='none' model='dac'/>"),
+        ),
+        // What libvirt divides up is all meant.
+        (
+            d(
+                "<cputune><vcpusched vcpus='0' scheduler='fifo' priority='1'/><vcpusched vcpus='1' scheduler='fifo' priority='1'/></cputune>",
+            ),
+            d("<cputune><vcpusched vcpus='0-2' scheduler='fifo' priority='5'/></cputune>"),
+            d(
+                "<cputune><vcpusched vcpus='0' scheduler='fifo' priority='5'/><vcpusched vcpus='1' scheduler='fifo' priority='5'/><vcpusched vcpus='2' scheduler='fifo' priority='5'/></cputune>",
+            ),
+        ),
+    ] {
+        check(&before, &patch, &after);
+    }
+}
+
+#[test]
+fn what_libvirt_reads_as_the_same_is_the_same() {
+    for (before, patch) in [
+        (
+            "<os><type machine='pc-q35-7.2'>hvm</type></os>",
+            "<os><type machine='q35'>hvm</type></os>",
+        ),
+        (
+            "<devices><hostdev mode='subsystem' type='usb'><source><address bus='1' device='3'/></source></hostdev></devices>",
+            "<devices><hostdev mode='subsystem' type='usb'><source><address bus='0x001' device='003'/></source></hostdev></devices>",
+        ),
+    ] {
+        check(&d(before), &d(patch), &d(before));
+    }
+    let pc = "<os><type machine='pc-i440fx-7.2'>hvm</type></os>";
+    let q35 = "<os><type machine='q35'>hvm</type></os>";
+    check(&d(pc), &d(q35), &d(q35));
+}
+
+#[test]
+fn a_drive_is_no_disk_and_an_image_is_not_forgotten() {
+    let cdrom = devices(
+        "<disk type='block' device='cdrom'><source dev='/dev/sr0'/><target dev='sda'/></disk>",
+    );
+    for (patch, message) in [
+        (
+            "<disk type='file' device='disk'><source file='/a'/><target dev='sda'/></disk>",
+            "'sda' is of device='cdrom' here, and the patch says device='disk' (line 1 of the definition)",
+        ),
+        (
+            "<disk type='file' device='cdrom'><target dev='sda'/></disk>",
+            "'sda' is of type='block' here, and the patch says type='file' without a <source> (line 1 of the definition)",
+        ),
+    ] {
+        assert_eq!(super::refused(&cdrom, &devices(patch)), message);
+    }
 }

@@ -598,6 +598,6 @@ fn an_environment_variable_has_one_value() {
     );
     assert_eq!(
         refused("<domain/>", &patch),
-        "a second <env> with name='A'; the first stands in line 1 of the patch"
+        "a second <qemu:env> with name='A'; the first stands in line 1 of the patch"
     );
 }

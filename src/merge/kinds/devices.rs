@@ -1,0 +1,229 @@
+//! Kinds of devices that no table can tell.
+
+use std::borrow::Cow;
+
+use roxmltree::Node;
+
+use super::table::{NAMES_THE_IMAGE, Names, OF_SEVERAL_HOSTS, OF_VIRTIO, SOURCES};
+use super::{Said, is_merged, one_and_the_same, part, remove, replace, said, say, unset};
+use crate::document::{child, parent_name};
+use crate::merge::patch::{Element, Op};
+
+/// Why a device cannot become what `wanted` makes of it, with what to do.
+pub(in crate::merge) fn refused(
+    target: Node<'_, '_>,
+    wanted: &Element,
+) -> Option<(String, String)> {
+    if (parent_name(target), wanted.name.as_str()) != ("devices", "disk") {
+        return None;
+    }
+    let name = child(target, "target").and_then(|target| target.attribute("dev"));
+    let name = name.unwrap_or("?");
+    let was = target.attribute("device").unwrap_or("disk");
+    let is_drive = |device: &str| matches!(device, "cdrom" | "floppy");
+    if let Some(becomes) = wanted.attribute("device").filter(|device| *device != was)
+        && (is_drive(becomes) || is_drive(was))
+    {
+        let message =
+            format!("'{name}' is of device='{was}' here, and the patch says device='{becomes}'");
+        let help = "give the new one a <target dev=…> that is free, or take the old one out with patch:op='remove'";
+        return Some((message, help.to_owned()));
+    }
+    let old = target.attribute("type").unwrap_or("file");
+    let new = wanted.attribute("type").filter(|new| *new != old)?;
+    let there = child(target, "source").filter(|source| source.attributes().len() > 0);
+    if there.is_some() && wanted.child("source").is_none() {
+        let message = format!(
+            "'{name}' is of type='{old}' here, and the patch says type='{new}' without a <source>"
+        );
+        let help = "leave type= out for the image that is there, or name the new one; <source patch:op='remove'/> ejects it";
+        return Some((message, help.to_owned()));
+    }
+    None
+}
+
+/// The image of a disk, and what the disk has for its bus.
+pub(super) fn disk(target: Node<'_, '_>, wanted: &mut Said<'_>) {
+    source(target, wanted);
+    let bus = child(target, "target").and_then(|target| target.attribute("bus"));
+    let becomes = wanted.child("target").and_then(|one| one.attribute("bus"));
+    let (Some(bus), Some(becomes)) = (bus, becomes) else {
+        return;
+    };
+    if bus == becomes {
+        return;
+    }
+    match bus {
+        "virtio" => unset_in("driver", OF_VIRTIO, target, wanted),
+        "usb" => unset_in("target", &["removable"], target, wanted),
+        _ => {}
+    }
+}
+
+/// Takes attributes of a part of `target` out.
+pub(super) fn unset_in(name: &str, attributes: Names, target: Node<'_, '_>, wanted: &mut Said<'_>) {
+    let Some(there) = child(target, name) else {
+        return;
+    };
+    if !attributes.iter().any(|name| there.has_attribute(*name)) {
+        return;
+    }
+    if wanted.child(name).is_none() {
+        let said = part(name, wanted);
+        wanted.to_mut().children.push(said);
+    }
+    let parts = wanted.to_mut().children.iter_mut();
+    for part in parts.filter(|part| part.name == name && is_merged(part)) {
+        let mut said = Cow::Borrowed(&*part);
+        for name in attributes {
+            unset(name, there, &mut said);
+        }
+        let said = said.into_owned();
+        *part = said;
+    }
+}
+
+/// Where an image is, on a disk that becomes one of another type or gets another image.
+fn source(target: Node<'_, '_>, wanted: &mut Said<'_>) {
+    let Some(there) = child(target, "source") else {
+        return;
+    };
+    let is_it = |one: &Element| one.name == "source" && one.namespace.is_none();
+    let differs = |one: &Element| {
+        let of = |name: &&&str| {
+            let new = one.attribute(name);
+            new.is_some() && new != there.attribute(**name)
+        };
+        is_merged(one) && NAMES_THE_IMAGE.iter().any(|name| of(&name))
+    };
+    // The chain of the old image is not that of the new one.
+    if wanted.children.iter().any(|one| is_it(one) && differs(one)) {
+        replace("backingStore", target, wanted);
+    }
+    let says_auth = |one: &Element| is_it(one) && one.child("auth").is_some();
+    let old = target.attribute("type").unwrap_or("file");
+    let new = wanted.attribute("type").filter(|new| *new != old);
+    let changed = new.map(str::to_owned);
+    if wanted.child("auth").is_none()
+        && (wanted.children.iter().any(says_auth) || (old == "network" && changed.is_some()))
+    {
+        remove("auth", target, wanted);
+    }
+    let of = |value: &str| SOURCES.iter().find(|(name, ..)| *name == value);
+    let (Some(was), Some(new)) = (of(old), changed.as_deref()) else {
+        return;
+    };
+    let (its_attributes, its_parts) =
+        of(new).map_or((&[] as Names, &[] as Names), |one| (one.1, one.2));
+    let parts = wanted.to_mut().children.iter_mut();
+    for part in parts.filter(|part| is_it(part) && is_merged(part)) {
+        let mut said = Cow::Borrowed(&*part);
+        for name in was.1.iter().filter(|name| !its_attributes.contains(name)) {
+            unset(name, there, &mut said);
+        }
+        for name in was.2.iter().filter(|name| !its_parts.contains(name)) {
+            if said.child(name).is_none() {
+                remove(name, there, &mut said);
+            }
+        }
+        let said = said.into_owned();
+        *part = said;
+    }
+}
+
+/// The host of an image that has one only: another name is another host, and not one more.
+pub(super) fn host(target: Node<'_, '_>, wanted: &mut Said<'_>) {
+    let protocol = wanted
+        .attribute("protocol")
+        .or_else(|| target.attribute("protocol"));
+    if protocol.is_some_and(|protocol| !OF_SEVERAL_HOSTS.contains(&protocol)) {
+        one_and_the_same(target, wanted, |_| true, |host| host.name == "host");
+    }
+}
+
+/// The addresses of a user's network, of which there is one of each family.
+pub(super) fn addresses(target: Node<'_, '_>, wanted: &mut Said<'_>) {
+    let kind = wanted
+        .attribute("type")
+        .or_else(|| target.attribute("type"));
+    if kind != Some("user") {
+        return;
+    }
+    for family in ["ipv4", "ipv6"] {
+        let is_of = |said: Option<&str>| said.unwrap_or("ipv4") == family;
+        one_and_the_same(
+            target,
+            wanted,
+            |ip| is_of(ip.attribute("family")),
+            |ip| ip.name == "ip" && is_of(ip.attribute("family")),
+        );
+    }
+}
+
+/// Where graphics listen, and on which port: libvirt writes both twice, and wants them to agree.
+pub(super) fn graphics(target: Node<'_, '_>, wanted: &mut Said<'_>) {
+    ports(target, wanted);
+    let Some(there) = child(target, "listen") else {
+        return;
+    };
+    let value = |name: &str| said(wanted, name).and_then(|one| one.value.clone());
+    let kind = match (value("listen"), value("socket")) {
+        (Some(address), None) => Some(("address", "address", address)),
+        (None, Some(socket)) => Some(("socket", "socket", socket)),
+        _ => None,
+    };
+    match (kind, wanted.child("listen")) {
+        (Some((kind, attribute, value)), None) => {
+            let mut said = part("listen", wanted);
+            say("type", kind, &mut said);
+            say(attribute, &value, &mut said);
+            said.at = Some(there.range().start);
+            wanted.to_mut().children.push(said);
+        }
+        (None, Some(part)) if is_merged(part) => {
+            for (of_part, own) in [("address", "listen"), ("socket", "socket")] {
+                let Some(part) = wanted.child("listen") else {
+                    return;
+                };
+                let new = part.attribute(of_part).map(str::to_owned);
+                if let Some(new) = new.filter(|_| target.has_attribute(own))
+                    && said(wanted, own).is_none()
+                {
+                    say(own, &new, wanted.to_mut());
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A port that is given is none that libvirt chooses, and the other way round.
+fn ports(target: Node<'_, '_>, wanted: &mut Said<'_>) {
+    let was_chosen = target.attribute("autoport") == Some("yes");
+    let port = wanted.attribute("port").map(str::to_owned);
+    match (port.as_deref(), wanted.attribute("autoport")) {
+        (Some("-1"), None) if !was_chosen && target.has_attribute("autoport") => {
+            say("autoport", "yes", wanted.to_mut());
+        }
+        (Some("-1") | None, None) => {}
+        (Some(_), None) if was_chosen => say("autoport", "no", wanted.to_mut()),
+        (_, Some("yes")) if !was_chosen => {
+            for name in ["port", "tlsPort"] {
+                if target.attribute(name) != Some("-1") {
+                    unset(name, target, wanted);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether a patch says the order in which devices boot.
+pub(super) fn says_boot_order(devices: &Element) -> bool {
+    devices.children.iter().any(|device| {
+        let boots = device.children.iter().filter(|part| part.name == "boot");
+        let mut sets = boots.filter(|boot| boot.attribute("order").is_some());
+        !device.op.makes_none()
+            && sets.any(|boot| !matches!(boot.op, Op::Remove | Op::RemoveExisting))
+    })
+}

@@ -1,0 +1,157 @@
+//! Kinds of what is no device: CPU, firmware, boot order, huge pages, schedulers.
+
+use std::collections::BTreeSet;
+
+use roxmltree::Node;
+
+use super::devices::says_boot_order;
+use super::{Said, is_merged, one_and_the_same, remove, replace, say, unset};
+use crate::document::{child, children, text_of};
+use crate::idset;
+use crate::merge::patch::{Element, Op};
+
+/// A model without a mode is a model of one's own, and not one beside the host's. A cache that is passed
+/// through is one of a CPU that is.
+pub(super) fn cpu(target: Node<'_, '_>, wanted: &mut Said<'_>) {
+    let is_named = |model: &Element| model.text.is_some() && model.op == Op::Merge;
+    let of_host = target
+        .attribute("mode")
+        .is_some_and(|mode| mode != "custom");
+    if of_host
+        && super::said(wanted, "mode").is_none()
+        && wanted.child("model").is_some_and(is_named)
+    {
+        say("mode", "custom", wanted.to_mut());
+    }
+    let new = wanted.attribute("mode");
+    let is_passed =
+        child(target, "cache").is_some_and(|cache| cache.attribute("mode") == Some("passthrough"));
+    if is_passed && new.is_some_and(|mode| !matches!(mode, "host-passthrough" | "maximum")) {
+        replace("cache", target, wanted);
+    }
+}
+
+/// Firmware that libvirt is to find, or the one that is named.
+pub(super) fn firmware(target: Node<'_, '_>, wanted: &mut Said<'_>) {
+    let there = child(target, "loader").and_then(text_of);
+    let named = wanted
+        .child("loader")
+        .filter(|loader| is_merged(loader))
+        .and_then(|loader| loader.text.as_deref());
+    match (wanted.attribute("firmware"), named) {
+        (None, Some(path)) if there != Some(path) && target.has_attribute("firmware") => {
+            unset("firmware", target, wanted);
+            if wanted.child("firmware").is_none() {
+                remove("firmware", target, wanted);
+            }
+        }
+        (Some(kind), None) if there.is_some() && !target.has_attribute("firmware") => {
+            let kind = kind.to_owned();
+            if wanted.child("loader").is_none() {
+                remove("loader", target, wanted);
+            }
+            if kind != "bios" {
+                // The guest's own variables stay with it.
+                super::devices::unset_in("nvram", &["template"], target, wanted);
+            } else if wanted.child("nvram").is_none() {
+                remove("nvram", target, wanted);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What is said of one image says nothing of another.
+pub(super) fn loader(target: Node<'_, '_>, wanted: &mut Said<'_>) {
+    let there = text_of(target);
+    if there.is_some() && wanted.text.is_some() && wanted.text.as_deref() != there {
+        for name in ["secure", "format", "stateless"] {
+            unset(name, target, wanted);
+        }
+    }
+}
+
+/// Of pages for no node there is one size.
+pub(super) fn page(target: Node<'_, '_>, wanted: &mut Said<'_>) {
+    one_and_the_same(
+        target,
+        wanted,
+        |page| !page.has_attribute("nodeset"),
+        |page| page.name == "page" && page.attribute("nodeset").is_none(),
+    );
+}
+
+/// What a patch says of several vcpus or I/O threads at once, and libvirt wrote for each by itself.
+pub(super) fn schedulers(target: Node<'_, '_>, wanted: &mut Said<'_>) {
+    for (name, list) in [("vcpusched", "vcpus"), ("iothreadsched", "iothreads")] {
+        let of = |set: Option<&str>| set.and_then(idset::parse).unwrap_or_default();
+        let there: Vec<(&str, BTreeSet<u32>)> = children(target, name)
+            .filter_map(|node| Some((node.attribute(list)?, of(node.attribute(list)))))
+            .collect();
+        let is_split = |one: &Element| {
+            let all = of(one.attribute(list));
+            let inside = || there.iter().filter(|(_, set)| set.is_subset(&all));
+            one.name == name
+                && one.op == Op::Merge
+                && !there.iter().any(|(_, set)| *set == all)
+                && inside().next().is_some()
+                && there
+                    .iter()
+                    .all(|(_, set)| set.is_subset(&all) || set.is_disjoint(&all))
+        };
+        if !wanted.children.iter().any(is_split) {
+            continue;
+        }
+        let said = std::mem::take(&mut wanted.to_mut().children);
+        for one in said {
+            if !is_split(&one) {
+                wanted.to_mut().children.push(one);
+                continue;
+            }
+            let mut left = of(one.attribute(list));
+            let with = |set: &str| {
+                let mut one = one.clone();
+                for attribute in one.attributes.iter_mut().filter(|its| its.name == list) {
+                    attribute.value = Some(set.to_owned());
+                }
+                one
+            };
+            let all = left.clone();
+            for (its, set) in there.iter().filter(|(_, set)| set.is_subset(&all)) {
+                left.retain(|id| !set.contains(id));
+                wanted.to_mut().children.push(with(its));
+            }
+            if !left.is_empty() {
+                let rest = idset::format(&left);
+                wanted.to_mut().children.push(with(&rest));
+            }
+        }
+    }
+}
+
+/// What says the boot order in the way that the patch does not: of devices, or of `<os>`. libvirt refuses both
+/// together, and adds `<boot dev='hd'/>` itself where nothing is said.
+pub(in crate::merge) fn superseded<'a>(root: Node<'a, 'a>, wanted: &Element) -> Vec<Node<'a, 'a>> {
+    let is_merged_boot =
+        |part: &&Element| part.name == "boot" && part.namespace.is_none() && !part.op.makes_none();
+    let of_os = wanted.child("os").is_some_and(|os| {
+        os.children
+            .iter()
+            .filter(is_merged_boot)
+            .any(|boot| boot.attribute("dev").is_some())
+    });
+    let of_devices = wanted.child("devices").is_some_and(says_boot_order);
+    match (of_os, of_devices) {
+        (false, true) => {
+            let os = child(root, "os").into_iter();
+            os.flat_map(|os| children(os, "boot")).collect()
+        }
+        (true, false) => {
+            let devices = child(root, "devices").into_iter();
+            let devices = devices.flat_map(|devices| devices.children());
+            let boots = devices.flat_map(|device| children(device, "boot"));
+            boots.filter(|boot| boot.has_attribute("order")).collect()
+        }
+        _ => Vec::new(),
+    }
+}
