@@ -192,10 +192,7 @@ impl<'m> Merger<'m> {
         }
         if is_root {
             for node in kinds::superseded(target, wanted) {
-                let range = node.range();
-                let covers =
-                    |edit: &Edit| edit.range.start <= range.start && range.end <= edit.range.end;
-                if !self.edits.iter().any(covers) {
+                if !self.is_gone(node) {
                     self.remove_node(node);
                 }
             }
@@ -268,6 +265,7 @@ impl<'m> Merger<'m> {
             for here in changes {
                 match &here.change {
                     Change::Merge(element) => self.element(node, &Element::from_tree(element))?,
+                    Change::Remove if self.is_gone(node) => {}
                     Change::Remove => self.remove_or_close(node),
                 }
             }

@@ -68,6 +68,13 @@ impl<'m> Merger<'m> {
             .at(self.document.position(parent.range().start))
     }
 
+    /// Whether an element goes already, or all of what is around it.
+    pub(super) fn is_gone(&self, node: Node<'_, '_>) -> bool {
+        let range = node.range();
+        let covers = |edit: &Edit| edit.range.start <= range.start && range.end <= edit.range.end;
+        self.edits.iter().any(covers)
+    }
+
     /// Removes an element; a parent that held nothing else becomes `<parent/>`.
     pub(super) fn remove_or_close(&mut self, node: Node<'m, 'm>) {
         let blank =
