@@ -255,7 +255,7 @@ fn usb_devices_keep_their_ports_where_there_are_any() {
             "<input type='tablet' bus='usb'>\n  <address type='usb' bus='{bus}' port='{port}'/>\n</input>\n"
         )
     };
-    let freed = "<input type='tablet' bus='usb'>\n</input>\n";
+    let freed = "<input type='tablet' bus='usb'/>\n";
     for (macos, before, after, count) in [
         ("sonoma", tablet("0", "6"), tablet("0", "6"), 0),
         ("mojave", tablet("0", "6"), tablet("0", "6"), 0),
@@ -296,7 +296,7 @@ fn what_is_added_finds_a_port() {
     devices(&devices_of(3, ""))
         .run("usb-input")
         .becomes_devices(&devices_of(3, keyboard));
-    let freed = "<input type='tablet' bus='usb'>\n</input>\n";
+    let freed = "<input type='tablet' bus='usb'/>\n";
     devices(&devices_of(4, ""))
         .run("usb-input")
         .becomes_devices(&devices_of(3, &format!("{keyboard}{freed}")))
@@ -311,7 +311,7 @@ fn there_is_a_port_for_the_hub_that_libvirt_adds() {
         )
     };
     let tablets = |ports: std::ops::RangeInclusive<u32>| ports.map(tablet).collect::<String>();
-    let freed = "<input type='tablet' bus='usb'>\n</input>\n";
+    let freed = "<input type='tablet' bus='usb'/>\n";
     let hub = "<hub type='usb'>\n  <address type='usb' bus='0' port='6'/>\n</hub>\n";
     let unplaced = "<redirdev bus='usb' type='spicevmc'/>\n";
     let lost = "1 USB device to be given another port by libvirt: the new controller does not have the old one";
@@ -379,7 +379,7 @@ fn displays() {
                 "{spice}<video>\n  <model type='virtio' heads='2' primary='yes'>\n    <acceleration accel3d='yes'/>\n  </model>\n</video>\n"
             ),
             format!(
-                "{spice}<video>\n  <model type='vga' heads='1' primary='yes'>\n  </model>\n</video>\n"
+                "{spice}<video>\n  <model type='vga' heads='1' primary='yes'/>\n</video>\n"
             ),
         ),
         // Of several, the primary one.

@@ -141,6 +141,7 @@ impl<'m> Merger<'m> {
             self.set_text(target, wanted, text)?;
         }
         let mut new = Vec::new();
+        let before = self.edits.len();
         let is_root = target == self.document.root();
         let children = Children::of(target);
         let mut siblings = Siblings::default();
@@ -189,6 +190,8 @@ impl<'m> Merger<'m> {
         siblings.place(&mut new);
         if !new.is_empty() {
             self.insert(target, wanted, new)?;
+        } else if !siblings.removed.is_empty() && !is_root {
+            self.close_emptied(target, &siblings.removed, before);
         }
         if is_root {
             for node in kinds::superseded(target, wanted) {

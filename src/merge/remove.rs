@@ -77,23 +77,51 @@ impl<'m> Merger<'m> {
 
     /// Removes an element; a parent that held nothing else becomes `<parent/>`.
     pub(super) fn remove_or_close(&mut self, node: Node<'m, 'm>) {
-        let blank =
-            |node: Node<'_, '_>| node.is_text() && node.text().unwrap_or("").trim().is_empty();
         let parent = node.parent_element().filter(|parent| {
             *parent != self.document.root()
-                && parent.children().all(|other| other == node || blank(other))
+                && parent
+                    .children()
+                    .all(|other| other == node || is_blank(other))
         });
         match parent {
-            Some(parent) => {
-                let rest = Parts::of(self.text, parent).end_of_attributes()..parent.range().end;
-                self.edits.push(Edit::replace(rest, "/>".to_owned()));
-            }
+            Some(parent) => self.close(parent),
             None => self.remove_node(node),
         }
+    }
+
+    /// Makes an element of which all that was in it goes `<element/>`; the edits since `first` took it out.
+    pub(super) fn close_emptied(
+        &mut self,
+        element: Node<'m, 'm>,
+        removed: &HashSet<NodeId>,
+        first: usize,
+    ) {
+        let goes = |node: Node<'_, '_>| is_blank(node) || removed.contains(&node.id());
+        let Some(content) = Parts::of(self.text, element).content else {
+            return;
+        };
+        if !element.children().all(goes) {
+            return;
+        }
+        let inside =
+            |edit: &Edit| content.start <= edit.range.start && edit.range.end <= content.end;
+        let kept = self.edits.split_off(first);
+        self.edits
+            .extend(kept.into_iter().filter(|edit| !inside(edit)));
+        self.close(element);
+    }
+
+    fn close(&mut self, element: Node<'m, 'm>) {
+        let rest = Parts::of(self.text, element).end_of_attributes()..element.range().end;
+        self.edits.push(Edit::replace(rest, "/>".to_owned()));
     }
 
     pub(super) fn remove_node(&mut self, node: Node<'m, 'm>) {
         let range = document::with_line(self.text, node.range());
         self.edits.push(Edit::delete(range));
     }
+}
+
+fn is_blank(node: Node<'_, '_>) -> bool {
+    node.is_text() && node.text().unwrap_or("").trim().is_empty()
 }

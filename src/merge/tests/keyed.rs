@@ -23,7 +23,7 @@ fn an_element_whose_key_goes_is_one_that_is_there() {
         (
             "<disk><target dev='vda' bus='virtio'/></disk>",
             "<disk device='disk'><target dev='vda' patch:op='remove'/></disk>",
-            "<disk device='disk'></disk>",
+            "<disk device='disk'/>",
         ),
         (
             "<disk><target dev='vda'/></disk>",
@@ -43,17 +43,17 @@ fn an_element_whose_key_goes_is_one_that_is_there() {
         (
             "<serial type='pty'><target port='0'/></serial>",
             "<serial type='pty'><target port='0' patch:op='remove'/></serial>",
-            "<serial type='pty'></serial>",
+            "<serial type='pty'/>",
         ),
         (
             "<console><target type='virtio'/></console>",
             "<console type='pty'><target type='virtio' patch:op='remove'/></console>",
-            "<console type='pty'></console>",
+            "<console type='pty'/>",
         ),
         (
             "<memory model='dimm'><target><node>0</node></target></memory>",
             "<memory model='dimm' access='shared'><target><node patch:op='remove'>0</node></target></memory>",
-            "<memory model='dimm' access='shared'><target></target></memory>",
+            "<memory model='dimm' access='shared'><target/></memory>",
         ),
         (
             "<hostdev type='usb'><source><address bus='1' device='2'/></source></hostdev>",

@@ -97,7 +97,7 @@ fn what_belongs_to_the_old_kind_of_a_device_goes() {
         (
             "<interface type='bridge'><source bridge='b'/><virtualport type='openvswitch'/><vlan><tag id='4'/></vlan><mtu size='9000'/><filterref filter='f'/></interface>",
             "<interface type='user'/>",
-            "<interface type='user'></interface>",
+            "<interface type='user'/>",
         ),
         (
             "<interface type='bridge'><source bridge='b'/><mtu size='9000'/></interface>",
@@ -122,12 +122,12 @@ fn what_belongs_to_the_old_kind_of_a_device_goes() {
         (
             "<controller type='usb' index='0' model='qemu-xhci' ports='15'><address type='pci' slot='0x04'/></controller>",
             "<controller type='usb' index='0' model='none'/>",
-            "<controller type='usb' index='0' model='none'></controller>",
+            "<controller type='usb' index='0' model='none'/>",
         ),
         (
             "<controller type='scsi' index='0' model='virtio-scsi'><driver queues='4'/></controller>",
             "<controller type='scsi' index='0' model='lsilogic'/>",
-            "<controller type='scsi' index='0' model='lsilogic'></controller>",
+            "<controller type='scsi' index='0' model='lsilogic'/>",
         ),
         (
             "<filesystem><driver type='virtiofs' queue='1024'/><binary path='/v'/><source dir='/s'/></filesystem>",
@@ -153,7 +153,7 @@ fn what_belongs_to_the_old_kind_of_a_device_goes() {
         (
             "<disk type='network'><source protocol='nbd' name='x'><host name='h'/></source><target dev='a'/></disk>",
             "<disk type='file'><source file='/a'/><target dev='a'/></disk>",
-            "<disk type='file'><source file='/a'></source><target dev='a'/></disk>",
+            "<disk type='file'><source file='/a'/><target dev='a'/></disk>",
         ),
         (
             "<disk type='file' device='cdrom'><source file='/a' startupPolicy='optional'/><target dev='a'/></disk>",
