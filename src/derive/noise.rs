@@ -3,6 +3,7 @@
 
 use roxmltree::Node;
 
+use super::equal;
 use crate::document::{Document, DocumentError, Edit, child, children, qemu};
 use crate::hypervisor::compare::noise as compare;
 
@@ -230,9 +231,29 @@ impl<'d> Cut<'d> {
             self.element(part);
             return;
         }
+        let first = self.edits.len();
         self.state_of(part);
         for inner in part.children().filter(Node::is_element) {
             self.state(inner);
+        }
+        self.emptied(part, first);
+    }
+
+    /// An element is left out with all that it holds: libvirt's schema refuses many without. The
+    /// edits of it are those from `first` on.
+    fn emptied(&mut self, element: Node<'d, 'd>, first: usize) {
+        let parts = crate::document::Parts::of(self.document.text(), element);
+        let cuts = self.edits.get(first..).unwrap_or_default();
+        let is_cut = |place: usize| cuts.iter().any(|edit| edit.range.contains(&place));
+        let attributes = element.attributes().all(|one| {
+            let there = parts.attribute(self.document.text(), one.name());
+            one.namespace().is_none() && there.is_some_and(|there| is_cut(there.with_space.start))
+        });
+        let elements = element.children().filter(Node::is_element);
+        let inside = elements.map(|inner| inner.range().start).all(is_cut);
+        if !cuts.is_empty() && attributes && inside && equal::text(element).is_empty() {
+            self.edits.truncate(first);
+            self.element(element);
         }
     }
 
@@ -305,9 +326,11 @@ impl<'d> Cut<'d> {
             match part.tag_name().name() {
                 "model" => self.element(part),
                 "target" => {
+                    let first = self.edits.len();
                     self.attribute(part, "chassis");
                     self.attribute(part, "chassisNr");
                     self.attribute(part, "port");
+                    self.emptied(part, first);
                 }
                 _ => {}
             }

@@ -4,6 +4,7 @@
 use super::*;
 use others::replayed;
 
+mod noise;
 mod others;
 
 const DOMAIN: &str = "<domain type='kvm'>

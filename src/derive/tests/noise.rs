@@ -1,0 +1,79 @@
+//! What is left out, and what is left of the elements it was in.
+
+use super::others::{devices, replayed};
+use super::*;
+
+#[test]
+fn what_noise_empties_is_left_out_with_it() {
+    let plain = Keep::default();
+    let interface = |inside: &str| {
+        format!("<interface type='ethernet'>{inside}<model type='e1000'/></interface>")
+    };
+    let cdrom = |source: &str| {
+        format!("<disk type='file' device='cdrom'>{source}<target dev='sda'/></disk>")
+    };
+    let full = cdrom("<source file='/x.iso' index='1'/>");
+    let update = |inside: &str| {
+        format!(
+            "<devices>\n  <disk patch:op=\"update\" device=\"cdrom\">\n    <target dev=\"sda\"/>\n    {inside}\n  </disk>\n</devices>\n"
+        )
+    };
+    let port = |target: &str| {
+        format!(
+            "<controller type='pci' model='pcie-root-port'><driver iommu='on'/>{target}</controller>"
+        )
+    };
+    for (before, after, patch) in [
+        (
+            String::new(),
+            interface("<target dev='vnet1'/>"),
+            "<devices>\n  <interface patch:op=\"append\" type=\"ethernet\">\n    <model type=\"e1000\"/>\n  </interface>\n</devices>\n"
+                .to_owned(),
+        ),
+        (
+            interface("<target dev='tap0'/>"),
+            interface("<target dev='vnet1'/>"),
+            "<devices>\n  <interface patch:op=\"update\">\n    <target patch:op=\"remove\"/>\n  </interface>\n</devices>\n"
+                .to_owned(),
+        ),
+        (
+            full.clone(),
+            cdrom("<source index='4'/>"),
+            update("<source patch:op=\"remove\"/>"),
+        ),
+        (
+            String::new(),
+            port("<target chassis='1' port='0x8'/>"),
+            "<devices>\n  <controller patch:op=\"append\" type=\"pci\" model=\"pcie-root-port\">\n    <driver iommu=\"on\"/>\n  </controller>\n</devices>\n"
+                .to_owned(),
+        ),
+        // Of what somebody wrote so nothing was left out.
+        (cdrom(""), cdrom("<source/>"), update("<source/>")),
+        // What else it says stays.
+        (
+            full.clone(),
+            cdrom("<source index='4'><seclabel relabel='no'/></source>"),
+            update(
+                "<source patch:op=\"update\" patch:unset=\"file\">\n      <seclabel relabel=\"no\"/>\n    </source>",
+            ),
+        ),
+    ] {
+        let (before, after) = (devices(&before), devices(&after));
+        recorded_between(&before, &after, &plain, &patch);
+    }
+    let got = replayed(
+        &devices(&full),
+        &devices(&cdrom("<source index='4'/>")),
+        &devices(&full),
+    );
+    assert_eq!(got.unwrap(), devices(&cdrom("")));
+    // The state alone is no difference.
+    for (one, two) in [
+        (interface(""), interface("<target dev='vnet1'/>")),
+        (cdrom("<source index='4'/>"), cdrom("")),
+    ] {
+        let (one, two) = (devices(&one), devices(&two));
+        assert!(derive(&one, &two, &plain).unwrap().empty);
+        assert!(derive(&two, &one, &plain).unwrap().empty);
+    }
+}
