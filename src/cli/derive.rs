@@ -9,7 +9,7 @@ use super::connection::Purpose;
 use super::errors::{Advice, InFile};
 use super::source::{self, Definition, SourceName, quoted};
 use super::{Exit, World};
-use crate::derive::{DeriveError, Keep, derive};
+use crate::derive::{DeriveError, Keep, Side, derive};
 use crate::report::mask;
 
 pub(crate) fn run(args: &DeriveArgs, world: &mut World<'_>) -> anyhow::Result<Exit> {
@@ -48,6 +48,16 @@ pub(crate) fn run(args: &DeriveArgs, world: &mut World<'_>) -> anyhow::Result<Ex
     })?;
     if derived.empty && derived.unordered.is_empty() {
         world.out.say("no difference, so this patch does nothing");
+    }
+    if let Some(side) = derived.live {
+        let name = match side {
+            Side::Before => &before.name,
+            Side::After => &after.name,
+        };
+        world.out.warn(&format!(
+            "only {} is of a running domain, and has what libvirt added at its start (the features of the CPU, say); better compare two of virsh dumpxml --inactive",
+            quoted(name)
+        ));
     }
     if derived.by_mac {
         world.out.warn(

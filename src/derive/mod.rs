@@ -11,6 +11,7 @@ mod defaults;
 mod equal;
 mod made;
 mod noise;
+mod warnings;
 
 use std::collections::HashSet;
 
@@ -23,8 +24,7 @@ use crate::text;
 use build::Builder;
 pub use equal::Equality;
 use made::Made;
-pub use noise::Keep;
-use noise::Side;
+pub use noise::{Keep, Side};
 
 /// A derived patch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct Derived {
     pub unordered: Vec<(String, Vec<&'static str>)>,
     /// Disks that are there under another name with the image they had: the name, and the image.
     pub moved: Vec<(String, String)>,
+    /// The only one of the two that is of a running domain.
+    pub live: Option<Side>,
 }
 
 /// Why there is no patch.
@@ -320,34 +322,6 @@ impl<'w> Work<'w> {
         }
     }
 
-    /// A disk has no other name in a patch than its target: with another one it goes, and comes back with
-    /// the image that this domain has.
-    fn moved_disks(&self) -> Vec<(String, String)> {
-        let name = |disk: Node<'_, '_>| {
-            let target = child(disk, "target")?;
-            target.attribute("dev").map(str::to_owned)
-        };
-        let image = |disk: Node<'_, '_>| {
-            let source = child(disk, "source")?;
-            let keys = ["file", "dev", "name", "volume", "dir"];
-            keys.iter()
-                .find_map(|key| source.attribute(*key))
-                .map(str::to_owned)
-        };
-        let has = |document: &Document<'_>, wanted: &Option<String>| {
-            document.devices("disk").any(|disk| name(disk) == *wanted)
-        };
-        let moved = |disk: Node<'_, '_>| {
-            let (own_name, own_image) = (name(disk)?, image(disk)?);
-            let was = |other: Node<'_, '_>| {
-                image(other).as_ref() == Some(&own_image) && !has(self.b, &name(other))
-            };
-            let is_new = !has(self.a, &Some(own_name.clone()));
-            (is_new && self.a.devices("disk").any(was)).then_some((own_name, own_image))
-        };
-        self.b.devices("disk").filter_map(moved).collect()
-    }
-
     fn derived(&self, proposal: Made) -> Derived {
         let empty = proposal.children.is_empty()
             && proposal.attributes.is_empty()
@@ -357,7 +331,7 @@ impl<'w> Work<'w> {
         let (mut moved, mut unordered) = (Vec::new(), Vec::new());
         proposal.cut(self.keep, &mut Vec::new(), &mut unordered);
         if *self.keep != Keep::ALL {
-            moved = self.moved_disks();
+            moved = warnings::moved_disks(self.a, self.b);
             proposal.replaced(&mut replaced);
             proposal.emptied(&mut emptied);
             proposal.counted(&mut counted);
@@ -368,6 +342,7 @@ impl<'w> Work<'w> {
             replaced,
             moved,
             unordered,
+            live: warnings::live(self.old, self.new),
             by_order: proposal.counts_interfaces_that_stay(),
             by_mac: !self.keep.mac && patch.contains("<mac "),
             patch,

@@ -77,3 +77,93 @@ fn what_noise_empties_is_left_out_with_it() {
         assert!(derive(&two, &one, &plain).unwrap().empty);
     }
 }
+
+/// As `virsh dumpxml` gives a running domain: what libvirt found or chose at its start.
+#[test]
+fn of_a_running_domain_no_start_is_recorded() {
+    let plain = Keep::default();
+    let with = |id: &str, inside: &str, source: &str, chain: &str| {
+        format!(
+            "<domain type='kvm'{id}><name>vm</name>{inside}<devices><disk type='file'>{source}{chain}<target dev='vda'/></disk></devices></domain>"
+        )
+    };
+    let chain = "<backingStore type='file' index='3'><format type='qcow2'/><source file='/base'/><backingStore/></backingStore>";
+    let partition = "<resource><partition>/machine</partition></resource>";
+    let (id, source) = (" id='7'", "<source file='/x'/>");
+    for (before, after) in [
+        (
+            with("", "", source, ""),
+            with(id, partition, source, "<backingStore/>"),
+        ),
+        (with("", "", source, chain), with(id, "", source, "")),
+        (
+            with(id, "", source, "<backingStore/>"),
+            with(id, "", source, chain),
+        ),
+    ] {
+        for (one, two) in [(&before, &after), (&after, &before)] {
+            let derived = derive(one, two, &plain).unwrap();
+            assert!(derived.empty, "{}", derived.patch);
+        }
+    }
+    // A disk that was attached.
+    let none = format!("<domain type='kvm'{id}><name>vm</name><devices/></domain>");
+    recorded_between(
+        &none,
+        &with(id, "", source, chain),
+        &plain,
+        "
+<devices>
+  <disk patch:op=\"append\" type=\"file\">
+    <source file=\"/x\"/>
+    <target dev=\"vda\"/>
+  </disk>
+</devices>
+",
+    );
+    // What somebody wrote is recorded.
+    recorded_between(
+        &with("", "", source, ""),
+        &with(
+            "",
+            "<resource><partition>/machine</partition></resource>",
+            source,
+            "<backingStore/>",
+        ),
+        &plain,
+        "
+<resource>
+  <partition>/machine</partition>
+</resource>
+<devices>
+  <disk patch:op=\"update\">
+    <target dev=\"vda\"/>
+    <backingStore/>
+  </disk>
+</devices>
+",
+    );
+    recorded_between(
+        &with(id, "", source, ""),
+        &with(
+            id,
+            "<resource><partition>/other</partition></resource>",
+            source,
+            "",
+        ),
+        &plain,
+        "<resource>\n  <partition>/other</partition>\n</resource>\n",
+    );
+    // One of each kind is warned of.
+    let (stored, running) = (with("", "", source, ""), with(id, "", source, ""));
+    for (before, after, live) in [
+        (&stored, &running, Some(Side::After)),
+        (&running, &stored, Some(Side::Before)),
+        (&running, &running, None),
+        (&stored, &stored, None),
+    ] {
+        for keep in [plain, Keep::ALL] {
+            assert_eq!(derive(before, after, &keep).unwrap().live, live);
+        }
+    }
+}
