@@ -328,7 +328,7 @@ fn arguments_of_qemu_are_recorded_as_options() {
         "
 <qemu:commandline>
   <qemu:arg patch:op=\"remove\" value=\"-usb\"/>
-  <qemu:arg value=\"-cpu\"/>
+  <qemu:arg patch:op=\"update\" value=\"-cpu\"/>
   <qemu:arg value=\"host,+topoext\"/>
   <qemu:arg value=\"-device\"/>
   <qemu:arg value=\"usb-kbd\"/>
@@ -408,6 +408,13 @@ fn arguments_of_qemu_are_recorded_as_options() {
         let got = replayed(&with(&base), &after, &one).unwrap();
         assert_eq!(got.matches("usb-kbd").count(), 1);
     }
+    // Where there is none, none comes for a change of it.
+    let got = replayed(
+        &with(&["-cpu", "max,+aes"]),
+        &with(&["-cpu", "max,+aes,-vmx"]),
+        &with(&["-usb"]),
+    );
+    assert_eq!(got.unwrap(), with(&["-usb"]));
     let less = derive(
         &with(&["-cpu", "host,a=on"]),
         &with(&["-cpu", "host"]),
