@@ -84,6 +84,11 @@ pub(crate) fn run(args: &DeriveArgs, world: &mut World<'_>) -> anyhow::Result<Ex
             "the patch adds the disk {disk} with the image of this domain, '{image}': other domains lose the disk it was and get that image"
         ));
     }
+    for (gone, came) in &derived.exchanged {
+        world.out.warn(&format!(
+            "the patch takes out {gone}, and adds {came}: a domain that does not have what goes gets what comes all the same"
+        ));
+    }
     for (name, left_out) in &derived.unordered {
         world.out.warn(&format!(
             "the patch leaves out the order of elements: <{name}> would be replaced as a whole, and what is not recorded of it ({}) would go; --keep all records it",

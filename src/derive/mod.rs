@@ -49,6 +49,9 @@ pub struct Derived {
     pub unordered: Vec<(String, Vec<&'static str>)>,
     /// Disks that are there under another name with the image they had: the name, and the image.
     pub moved: Vec<(String, String)>,
+    /// Devices that go where others of their name come, as one does that changed what it is told by: those,
+    /// and these.
+    pub exchanged: Vec<(String, String)>,
     /// The only one of the two that is of a running domain.
     pub live: Option<Side>,
 }
@@ -328,10 +331,11 @@ impl<'w> Work<'w> {
             && proposal.op == merge::Op::Merge;
         let patch = proposal.write();
         let (mut replaced, mut emptied, mut counted) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut moved, mut unordered) = (Vec::new(), Vec::new());
+        let (mut moved, mut exchanged, mut unordered) = (Vec::new(), Vec::new(), Vec::new());
         proposal.cut(self.keep, &mut Vec::new(), &mut unordered);
         if *self.keep != Keep::ALL {
             moved = warnings::moved_disks(self.a, self.b);
+            exchanged = warnings::exchanged(&proposal, &moved);
             proposal.replaced(&mut replaced);
             proposal.emptied(&mut emptied);
             proposal.counted(&mut counted);
@@ -341,6 +345,7 @@ impl<'w> Work<'w> {
             emptied,
             replaced,
             moved,
+            exchanged,
             unordered,
             live: warnings::live(self.old, self.new),
             by_order: proposal.counts_interfaces_that_stay(),

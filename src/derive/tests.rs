@@ -6,6 +6,7 @@ use others::replayed;
 
 mod noise;
 mod others;
+mod warned;
 
 const DOMAIN: &str = "<domain type='kvm'>
   <name>vm</name>

@@ -2,8 +2,11 @@
 
 use roxmltree::Node;
 
+use super::made::Made;
 use super::noise::{self, Side};
 use crate::document::{Document, child};
+use crate::merge::{Op, keys};
+use crate::text;
 
 /// The one of the two that is of a running domain, where the other is not: it has what libvirt adds at
 /// the start of a domain.
@@ -41,4 +44,40 @@ pub(super) fn moved_disks(a: &Document<'_>, b: &Document<'_>) -> Vec<(String, St
         (is_new && a.devices("disk").any(was)).then_some((own_name, own_image))
     };
     b.devices("disk").filter_map(moved).collect()
+}
+
+/// Devices that go where others of their name come, as one does whose key changed: the patch names the one by
+/// what the other is not. Those of a name are one pair; `moved` disks are none.
+pub(super) fn exchanged(patch: &Made, moved: &[(String, String)]) -> Vec<(String, String)> {
+    let devices = patch.children.iter().filter(|one| one.name == "devices");
+    let devices: Vec<&Made> = devices.flat_map(|section| &section.children).collect();
+    let is_moved = |one: &Made| {
+        let target = one.children.iter().find(|part| part.name == "target");
+        let mut attributes = target.iter().flat_map(|target| &target.attributes);
+        one.name == "disk"
+            && attributes.any(|attribute| {
+                let mut names = moved.iter().map(|(name, _)| Some(name));
+                attribute.name == "dev" && names.any(|name| name == attribute.value.as_ref())
+            })
+    };
+    let described = |name: &str, ops: &[Op]| {
+        let is_it = |one: &&&Made| one.name == name && ops.contains(&one.op) && !is_moved(one);
+        let all = devices.iter().filter(is_it);
+        let mut all: Vec<String> = all
+            .map(|one| keys::described("devices", &one.element()))
+            .collect();
+        all.dedup();
+        text::list(&all)
+    };
+    let mut names: Vec<&str> = devices.iter().map(|one| one.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    // What is changed is updated; what is merged is new.
+    let pairs = names.iter().map(|name| {
+        let gone = described(name, &[Op::Remove]);
+        (gone, described(name, &[Op::Append, Op::Merge]))
+    });
+    pairs
+        .filter(|(gone, came)| !gone.is_empty() && !came.is_empty())
+        .collect()
 }
