@@ -79,6 +79,11 @@ pub(crate) fn run(args: &DeriveArgs, world: &mut World<'_>) -> anyhow::Result<Ex
             "the patch takes <{name}> out as a whole; what other domains have in it goes as well"
         ));
     }
+    for name in &derived.every {
+        world.out.warn(&format!(
+            "the patch takes out every <{name}>, however many another domain has"
+        ));
+    }
     for (disk, image) in &derived.moved {
         world.out.warn(&format!(
             "the patch adds the disk {disk} with the image of this domain, '{image}': other domains lose the disk it was and get that image"

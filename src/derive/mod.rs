@@ -44,6 +44,8 @@ pub struct Derived {
     pub replaced: Vec<String>,
     /// Names of sections that go although other domains may have more in them.
     pub emptied: Vec<String>,
+    /// Names of devices that go, all that another domain has of them.
+    pub every: Vec<String>,
     /// Elements whose order is not recorded, each with the words for what would get lost if they were
     /// replaced as a whole.
     pub unordered: Vec<(String, Vec<&'static str>)>,
@@ -332,8 +334,10 @@ impl<'w> Work<'w> {
         let patch = proposal.write();
         let (mut replaced, mut emptied, mut counted) = (Vec::new(), Vec::new(), Vec::new());
         let (mut moved, mut exchanged, mut unordered) = (Vec::new(), Vec::new(), Vec::new());
+        let mut every = Vec::new();
         proposal.cut(self.keep, &mut Vec::new(), &mut unordered);
         if *self.keep != Keep::ALL {
+            every = warnings::every(&proposal);
             moved = warnings::moved_disks(self.a, self.b);
             exchanged = warnings::exchanged(&proposal, &moved);
             proposal.replaced(&mut replaced);
@@ -344,6 +348,7 @@ impl<'w> Work<'w> {
             counted,
             emptied,
             replaced,
+            every,
             moved,
             exchanged,
             unordered,

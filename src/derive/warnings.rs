@@ -46,11 +46,29 @@ pub(super) fn moved_disks(a: &Document<'_>, b: &Document<'_>) -> Vec<(String, St
     b.devices("disk").filter_map(moved).collect()
 }
 
+fn devices_of(patch: &Made) -> impl Iterator<Item = &Made> {
+    let sections = patch.children.iter().filter(|one| one.name == "devices");
+    sections.flat_map(|section| &section.children)
+}
+
+/// The names of devices of which there can be several, and the patch takes out without saying which.
+pub(super) fn every(patch: &Made) -> Vec<String> {
+    let says_nothing = |one: &&Made| {
+        one.op == Op::Remove
+            && one.attributes.is_empty()
+            && one.children.is_empty()
+            && !keys::is_single("devices", &one.name)
+    };
+    let all = devices_of(patch).filter(says_nothing);
+    let mut names: Vec<String> = all.map(|one| one.name.clone()).collect();
+    names.dedup();
+    names
+}
+
 /// Devices that go where others of their name come, as one does whose key changed: the patch names the one by
 /// what the other is not. Those of a name are one pair; `moved` disks are none.
 pub(super) fn exchanged(patch: &Made, moved: &[(String, String)]) -> Vec<(String, String)> {
-    let devices = patch.children.iter().filter(|one| one.name == "devices");
-    let devices: Vec<&Made> = devices.flat_map(|section| &section.children).collect();
+    let devices: Vec<&Made> = devices_of(patch).collect();
     let is_moved = |one: &Made| {
         let target = one.children.iter().find(|part| part.name == "target");
         let mut attributes = target.iter().flat_map(|target| &target.attributes);

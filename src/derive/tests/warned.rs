@@ -88,3 +88,31 @@ fn a_device_with_another_key_is_named() {
     let all = derive(&devices(&fs("a")), &devices(&fs("b")), &Keep::ALL).unwrap();
     assert!(all.exchanged.is_empty());
 }
+
+#[test]
+fn a_removal_without_a_key_is_named() {
+    let plain = Keep::default();
+    let interface = "<interface type='user'><mac address='52:54:00:00:00:01'/></interface>";
+    let video = "<video><model type='qxl'/></video>";
+    for (before, every) in [
+        (interface, &["interface"][..]),
+        (video, &["video"]),
+        (
+            &[interface, video, "<tpm/>"].concat(),
+            &["interface", "video"],
+        ),
+        // There is one of them, or the patch says which.
+        ("<memballoon model='none'/><tpm/>", &[]),
+        ("<sound model='ich9'/>", &[]),
+    ] {
+        let derived = derive(&devices(before), &devices(""), &plain).unwrap();
+        assert_eq!(derived.every, every, "{}", derived.patch);
+    }
+    let two = devices(&[interface, &interface.replace("0:01", "0:02")].concat());
+    let one = derive(&two, &devices(interface), &plain).unwrap();
+    assert!(one.every.is_empty(), "{}", one.patch);
+    let both = derive(&two, &devices(""), &plain).unwrap();
+    assert_eq!(both.every, ["interface"], "{}", both.patch);
+    let all = derive(&devices(video), &devices(""), &Keep::ALL).unwrap();
+    assert!(all.every.is_empty());
+}
