@@ -6,6 +6,7 @@ use others::replayed;
 
 mod noise;
 mod others;
+mod parts;
 mod warned;
 
 const DOMAIN: &str = "<domain type='kvm'>
