@@ -15,7 +15,7 @@ use super::made::Made;
 use super::noise::is_sequence;
 use crate::document::{parent_name, qemu};
 use crate::merge::keys::{self, Children, Match};
-use crate::merge::{Attribute, Op, says};
+use crate::merge::{Attribute, Op, is_completed, says};
 
 use pairs::told_from_new;
 pub(super) use pairs::{Paired, pair};
@@ -387,6 +387,10 @@ impl Builder<'_> {
                     said.push(made.clone());
                     there.extend((0..like).map(|_| (place, made.clone())));
                 }
+            }
+            // What is replaced is no more than it says.
+            if is_completed(children.parent().tag_name().name(), &wanted) {
+                made.op = Op::Replace;
             }
             if self.equality.strict || is_sequence(*node) {
                 self.neighbour(children, group, *node, there);
