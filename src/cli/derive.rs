@@ -47,7 +47,13 @@ pub(crate) fn run(args: &DeriveArgs, world: &mut World<'_>) -> anyhow::Result<Ex
         anyhow::Error::new(place).context(message)
     })?;
     if derived.empty && derived.unordered.is_empty() {
-        world.out.say("no difference, so this patch does nothing");
+        world.out.say(&match derived.left_out.as_slice() {
+            [] => "no difference, so this patch does nothing".to_owned(),
+            words => format!(
+                "nothing to record, so this patch does nothing: what differs is left out; --keep {} records it",
+                words.join(",")
+            ),
+        });
     }
     if let Some(side) = derived.live {
         let name = match side {

@@ -167,3 +167,43 @@ fn of_a_running_domain_no_start_is_recorded() {
         }
     }
 }
+
+#[test]
+fn where_all_that_differs_is_left_out_the_words_for_it_are_said() {
+    let plain = Keep::default();
+    let xhci = "<controller type='usb' model='qemu-xhci'/>";
+    let scsi = "<controller type='scsi' index='0' model='lsilogic'/>";
+    let with = |inside: &str| devices(&format!("{xhci}{inside}"));
+    let named = |name: &str, mac: &str| {
+        format!(
+            "<domain><name>{name}</name><devices><interface type='user'><mac address='{mac}'/></interface></devices></domain>"
+        )
+    };
+    let running = |id: &str| format!("<domain{id}><name>a</name></domain>");
+    for (before, after, words) in [
+        (with(""), with(scsi), &["controllers"][..]),
+        (with(scsi), with(""), &["controllers"]),
+        (
+            named("a", "52:54:00:00:00:01"),
+            named("b", "52:54:00:00:00:02"),
+            &["mac", "name"],
+        ),
+        (
+            devices(""),
+            devices("<memballoon model='virtio'/>"),
+            &["defaults"],
+        ),
+        (running(""), running(" id='1'"), &["all"]),
+        // No difference, and one that is recorded.
+        (with(scsi), with(&format!("\n    {scsi}\n")), &[]),
+        (with(""), with("<tpm/>"), &[]),
+    ] {
+        let derived = derive(&before, &after, &plain).unwrap();
+        assert_eq!(derived.left_out, words, "{after}");
+        for word in words {
+            let mut keep = plain;
+            assert!(keep.add(word));
+            assert!(!derive(&before, &after, &keep).unwrap().empty, "{word}");
+        }
+    }
+}
