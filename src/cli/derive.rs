@@ -9,7 +9,7 @@ use super::connection::Purpose;
 use super::errors::{Advice, InFile};
 use super::source::{self, Definition, SourceName, quoted};
 use super::{Exit, World};
-use crate::derive::{DeriveError, Keep, Side, derive};
+use crate::derive::{DeriveError, Keep, Side, derive, left_out};
 use crate::report::mask;
 
 pub(crate) fn run(args: &DeriveArgs, world: &mut World<'_>) -> anyhow::Result<Exit> {
@@ -47,7 +47,8 @@ pub(crate) fn run(args: &DeriveArgs, world: &mut World<'_>) -> anyhow::Result<Ex
         anyhow::Error::new(place).context(message)
     })?;
     if derived.empty && derived.unordered.is_empty() {
-        world.out.say(&match derived.left_out.as_slice() {
+        let words = left_out(&before.text, &after.text, &keep);
+        world.out.say(&match words.as_slice() {
             [] => "no difference, so this patch does nothing".to_owned(),
             words => format!(
                 "nothing to record, so this patch does nothing: what differs is left out; --keep {} records it",

@@ -33,8 +33,6 @@ pub struct Derived {
     pub patch: String,
     /// It does nothing.
     pub empty: bool,
-    /// The words for what differs, where the patch does nothing because that is left out.
-    pub left_out: Vec<&'static str>,
     /// It speaks of an interface by its MAC address, so it fits this domain only.
     pub by_mac: bool,
     /// Names of elements that are added by their number: a domain without any gets those that were
@@ -86,35 +84,6 @@ pub enum DeriveError {
 /// patch can say: text and elements mixed, text where elements belong, or what only a replacement says of an
 /// element of which something is left out.
 pub fn derive(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveError> {
-    let mut derived = derive_in_order(before, after, keep)?;
-    if derived.empty && derived.unordered.is_empty() {
-        derived.left_out = left_out(before, after, keep);
-    }
-    Ok(derived)
-}
-
-/// The words each of which records something more; the one for everything where none does alone.
-fn left_out(before: &str, after: &str, keep: &Keep) -> Vec<&'static str> {
-    let differs = |keep: &Keep| {
-        let recorded = derive_in_order(before, after, keep);
-        recorded.is_ok_and(|derived| !derived.empty)
-    };
-    if !differs(&Keep::ALL) {
-        return Vec::new();
-    }
-    let records = |word: &&str| {
-        let mut more = *keep;
-        more.add(word);
-        more != Keep::ALL && differs(&more)
-    };
-    let mut words: Vec<&'static str> = Keep::WORDS.into_iter().filter(records).collect();
-    if words.is_empty() {
-        words.push("all");
-    }
-    words
-}
-
-fn derive_in_order(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveError> {
     let derived = derive_exactly(before, after, keep)?;
     let Some((name, left_out)) = derived.unordered.first() else {
         return Ok(derived);
@@ -137,8 +106,30 @@ fn derive_in_order(before: &str, after: &str, keep: &Keep) -> Result<Derived, De
     };
     Ok(Derived {
         unordered: derived.unordered,
-        ..derive_in_order(before, after, &keep)?
+        ..derive(before, after, &keep)?
     })
+}
+
+/// The words of what differs where the patch does nothing because that is left out: each records something, and
+/// the one for everything stands where none does alone.
+pub fn left_out(before: &str, after: &str, keep: &Keep) -> Vec<&'static str> {
+    let differs = |keep: &Keep| {
+        let recorded = derive(before, after, keep);
+        recorded.is_ok_and(|derived| !derived.empty)
+    };
+    if !differs(&Keep::ALL) {
+        return Vec::new();
+    }
+    let records = |word: &&str| {
+        let mut more = *keep;
+        more.add(word);
+        more != Keep::ALL && differs(&more)
+    };
+    let mut words: Vec<&'static str> = Keep::WORDS.into_iter().filter(records).collect();
+    if words.is_empty() {
+        words.push("all");
+    }
+    words
 }
 
 fn derive_exactly(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveError> {
@@ -376,7 +367,6 @@ impl<'w> Work<'w> {
             proposal.counted(&mut counted);
         }
         Derived {
-            left_out: Vec::new(),
             counted,
             emptied,
             replaced,
