@@ -9,7 +9,7 @@ use super::connection::Purpose;
 use super::errors::{Advice, InFile};
 use super::source::{self, Definition, SourceName, quoted};
 use super::{Exit, World};
-use crate::derive::{DeriveError, Keep, derive};
+use crate::derive::{DeriveError, Keep, Side, derive, left_out};
 use crate::report::mask;
 
 pub(crate) fn run(args: &DeriveArgs, world: &mut World<'_>) -> anyhow::Result<Exit> {
@@ -47,7 +47,24 @@ pub(crate) fn run(args: &DeriveArgs, world: &mut World<'_>) -> anyhow::Result<Ex
         anyhow::Error::new(place).context(message)
     })?;
     if derived.empty && derived.unordered.is_empty() {
-        world.out.say("no difference, so this patch does nothing");
+        let words = left_out(&before.text, &after.text, &keep);
+        world.out.say(&match words.as_slice() {
+            [] => "no difference, so this patch does nothing".to_owned(),
+            words => format!(
+                "nothing to record, so this patch does nothing: what differs is left out; --keep {} records it",
+                words.join(",")
+            ),
+        });
+    }
+    if let Some(side) = derived.live {
+        let name = match side {
+            Side::Before => &before.name,
+            Side::After => &after.name,
+        };
+        world.out.warn(&format!(
+            "only {} is of a running domain, and has what libvirt added at its start (the features of the CPU, say); better compare two of virsh dumpxml --inactive",
+            quoted(name)
+        ));
     }
     if derived.by_mac {
         world.out.warn(
@@ -69,9 +86,19 @@ pub(crate) fn run(args: &DeriveArgs, world: &mut World<'_>) -> anyhow::Result<Ex
             "the patch takes <{name}> out as a whole; what other domains have in it goes as well"
         ));
     }
+    for name in &derived.every {
+        world.out.warn(&format!(
+            "the patch takes out every <{name}>, however many another domain has"
+        ));
+    }
     for (disk, image) in &derived.moved {
         world.out.warn(&format!(
             "the patch adds the disk {disk} with the image of this domain, '{image}': other domains lose the disk it was and get that image"
+        ));
+    }
+    for (gone, came) in &derived.exchanged {
+        world.out.warn(&format!(
+            "the patch takes out {gone}, and adds {came}: a domain that does not have what goes gets what comes all the same"
         ));
     }
     for (name, left_out) in &derived.unordered {

@@ -4,6 +4,7 @@
 //! the words of a patch do not suffice, the element is replaced as a whole.
 
 mod arguments;
+mod pairs;
 
 use std::collections::HashSet;
 
@@ -14,7 +15,10 @@ use super::made::Made;
 use super::noise::is_sequence;
 use crate::document::{parent_name, qemu};
 use crate::merge::keys::{self, Children, Match};
-use crate::merge::{Attribute, Op, says};
+use crate::merge::{Attribute, Op, is_completed, says};
+
+use pairs::told_from_new;
+pub(super) use pairs::{Paired, pair};
 
 /// Builds the patch between two definitions.
 pub(super) struct Builder<'f> {
@@ -242,7 +246,10 @@ impl Builder<'_> {
             if counted.contains(a) {
                 continue;
             }
-            if let Some(made) = self.change(*a, *b) {
+            if let Some(mut made) = self.change(*a, *b) {
+                if !group.new.is_empty() {
+                    told_from_new(&mut made, *a, *b);
+                }
                 match children.meant(&made.element()).as_slice() {
                     [] | [_] => there.push((b.range().start, made)),
                     _ => self.count(children, group, *a, origin, &mut counted, there)?,
@@ -381,6 +388,10 @@ impl Builder<'_> {
                     there.extend((0..like).map(|_| (place, made.clone())));
                 }
             }
+            // What is replaced is no more than it says.
+            if is_completed(children.parent().tag_name().name(), &wanted) {
+                made.op = Op::Replace;
+            }
             if self.equality.strict || is_sequence(*node) {
                 self.neighbour(children, group, *node, there);
             }
@@ -416,64 +427,5 @@ impl Builder<'_> {
         if alone && there.iter().all(|(other, _)| *other != place) {
             there.push((place, stub));
         }
-    }
-}
-
-/// The elements of one name below two parents.
-pub(super) struct Paired<'d> {
-    /// Those that are the same one, changed or not.
-    pub(super) pairs: Vec<(Node<'d, 'd>, Node<'d, 'd>)>,
-    pub(super) gone: Vec<Node<'d, 'd>>,
-    pub(super) new: Vec<Node<'d, 'd>>,
-}
-
-/// Finds out which of one list is which of the other: by identity, or by order where there is none.
-/// One whose identity changed is another one: a patch could not name it.
-pub(super) fn pair<'d>(
-    equality: Equality,
-    ours: &[Node<'d, 'd>],
-    theirs: &[Node<'d, 'd>],
-) -> Paired<'d> {
-    let mut group = Paired {
-        pairs: Vec::new(),
-        gone: ours.to_vec(),
-        new: theirs.to_vec(),
-    };
-    // A CD-ROM is no disk that changed: the engine takes neither for the other.
-    let device = |node: Node<'d, 'd>| match node.has_tag_name("disk") {
-        true => node.attribute("device").unwrap_or("disk"),
-        false => "",
-    };
-    let same_one = |a: Node<'d, 'd>, b: Node<'d, 'd>| {
-        keys::identity_of(a) == keys::identity_of(b) && device(a) == device(b)
-    };
-    // Of several alike the equal ones come first, in their order.
-    let mut last = 0;
-    group.take(|a, b| {
-        let fits = b.range().start > last && same_one(a, b) && equality.same(a, b);
-        if fits {
-            last = b.range().start;
-        }
-        fits
-    });
-    group.take(same_one);
-    group.pairs.sort_by_key(|(a, _)| a.range().start);
-    group
-}
-
-impl<'d> Paired<'d> {
-    /// Pairs each that is left with the first that is left and fits.
-    pub(super) fn take(&mut self, mut fits: impl FnMut(Node<'d, 'd>, Node<'d, 'd>) -> bool) {
-        let mut left = Vec::new();
-        for a in std::mem::take(&mut self.gone) {
-            match self.new.iter().position(|b| fits(a, *b)) {
-                Some(at) => {
-                    let b = self.new.remove(at);
-                    self.pairs.push((a, b));
-                }
-                None => left.push(a),
-            }
-        }
-        self.gone = left;
     }
 }

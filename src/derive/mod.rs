@@ -11,6 +11,7 @@ mod defaults;
 mod equal;
 mod made;
 mod noise;
+mod warnings;
 
 use std::collections::HashSet;
 
@@ -23,15 +24,14 @@ use crate::text;
 use build::Builder;
 pub use equal::Equality;
 use made::Made;
-pub use noise::Keep;
-use noise::Side;
+pub use noise::{Keep, Side};
 
 /// A derived patch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Derived {
     /// Its text.
     pub patch: String,
-    /// There is no difference, so it does nothing.
+    /// It does nothing.
     pub empty: bool,
     /// It speaks of an interface by its MAC address, so it fits this domain only.
     pub by_mac: bool,
@@ -44,11 +44,18 @@ pub struct Derived {
     pub replaced: Vec<String>,
     /// Names of sections that go although other domains may have more in them.
     pub emptied: Vec<String>,
+    /// Names of devices that go, all that another domain has of them.
+    pub every: Vec<String>,
     /// Elements whose order is not recorded, each with the words for what would get lost if they were
     /// replaced as a whole.
     pub unordered: Vec<(String, Vec<&'static str>)>,
     /// Disks that are there under another name with the image they had: the name, and the image.
     pub moved: Vec<(String, String)>,
+    /// Devices that go where others of their name come, as one does that changed what it is told by: those,
+    /// and these.
+    pub exchanged: Vec<(String, String)>,
+    /// The only one of the two that is of a running domain.
+    pub live: Option<Side>,
 }
 
 /// Why there is no patch.
@@ -101,6 +108,28 @@ pub fn derive(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveE
         unordered: derived.unordered,
         ..derive(before, after, &keep)?
     })
+}
+
+/// The words of what differs where the patch does nothing because that is left out: each records something, and
+/// the one for everything stands where none does alone.
+pub fn left_out(before: &str, after: &str, keep: &Keep) -> Vec<&'static str> {
+    let differs = |keep: &Keep| {
+        let recorded = derive(before, after, keep);
+        recorded.is_ok_and(|derived| !derived.empty)
+    };
+    if !differs(&Keep::ALL) {
+        return Vec::new();
+    }
+    let records = |word: &&str| {
+        let mut more = *keep;
+        more.add(word);
+        more != Keep::ALL && differs(&more)
+    };
+    let mut words: Vec<&'static str> = Keep::WORDS.into_iter().filter(records).collect();
+    if words.is_empty() {
+        words.push("all");
+    }
+    words
 }
 
 fn derive_exactly(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveError> {
@@ -320,44 +349,19 @@ impl<'w> Work<'w> {
         }
     }
 
-    /// A disk has no other name in a patch than its target: with another one it goes, and comes back with
-    /// the image that this domain has.
-    fn moved_disks(&self) -> Vec<(String, String)> {
-        let name = |disk: Node<'_, '_>| {
-            let target = child(disk, "target")?;
-            target.attribute("dev").map(str::to_owned)
-        };
-        let image = |disk: Node<'_, '_>| {
-            let source = child(disk, "source")?;
-            let keys = ["file", "dev", "name", "volume", "dir"];
-            keys.iter()
-                .find_map(|key| source.attribute(*key))
-                .map(str::to_owned)
-        };
-        let has = |document: &Document<'_>, wanted: &Option<String>| {
-            document.devices("disk").any(|disk| name(disk) == *wanted)
-        };
-        let moved = |disk: Node<'_, '_>| {
-            let (own_name, own_image) = (name(disk)?, image(disk)?);
-            let was = |other: Node<'_, '_>| {
-                image(other).as_ref() == Some(&own_image) && !has(self.b, &name(other))
-            };
-            let is_new = !has(self.a, &Some(own_name.clone()));
-            (is_new && self.a.devices("disk").any(was)).then_some((own_name, own_image))
-        };
-        self.b.devices("disk").filter_map(moved).collect()
-    }
-
     fn derived(&self, proposal: Made) -> Derived {
         let empty = proposal.children.is_empty()
             && proposal.attributes.is_empty()
             && proposal.op == merge::Op::Merge;
         let patch = proposal.write();
         let (mut replaced, mut emptied, mut counted) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut moved, mut unordered) = (Vec::new(), Vec::new());
+        let (mut moved, mut exchanged, mut unordered) = (Vec::new(), Vec::new(), Vec::new());
+        let mut every = Vec::new();
         proposal.cut(self.keep, &mut Vec::new(), &mut unordered);
         if *self.keep != Keep::ALL {
-            moved = self.moved_disks();
+            every = warnings::every(&proposal);
+            moved = warnings::moved_disks(self.a, self.b);
+            exchanged = warnings::exchanged(&proposal, &moved);
             proposal.replaced(&mut replaced);
             proposal.emptied(&mut emptied);
             proposal.counted(&mut counted);
@@ -366,8 +370,11 @@ impl<'w> Work<'w> {
             counted,
             emptied,
             replaced,
+            every,
             moved,
+            exchanged,
             unordered,
+            live: warnings::live(self.old, self.new),
             by_order: proposal.counts_interfaces_that_stay(),
             by_mac: !self.keep.mac && patch.contains("<mac "),
             patch,

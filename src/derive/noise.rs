@@ -3,6 +3,7 @@
 
 use roxmltree::Node;
 
+use super::equal;
 use crate::document::{Document, DocumentError, Edit, child, children, qemu};
 use crate::hypervisor::compare::noise as compare;
 
@@ -108,6 +109,11 @@ impl Keep {
     }
 }
 
+/// Whether it is the definition of a running domain, as `virsh dumpxml` gives it.
+pub(super) fn is_live(document: &Document<'_>) -> bool {
+    document.root().attribute("id").is_some()
+}
+
 /// Which of two definitions one is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -124,8 +130,10 @@ pub enum Side {
 pub fn without(text: &str, side: Side, other: &str, keep: &Keep) -> Result<String, DocumentError> {
     let document = Document::parse_domain(text)?;
     let other = Document::parse_domain(other)?;
+    // The other one is compared with it, and does not have what is left out of this one.
     let mut cut = Cut {
         document: &document,
+        is_live: is_live(&document) || is_live(&other),
         side,
         other: &other,
         keep,
@@ -139,6 +147,8 @@ pub fn without(text: &str, side: Side, other: &str, keep: &Keep) -> Result<Strin
 
 struct Cut<'d> {
     document: &'d Document<'d>,
+    /// One of the two is the definition of a running domain.
+    is_live: bool,
     side: Side,
     other: &'d Document<'d>,
     keep: &'d Keep,
@@ -161,6 +171,7 @@ impl<'d> Cut<'d> {
                 "genid" if !self.keep.uuid => self.text_of(element),
                 "devices" => self.devices(element),
                 "os" if !self.keep.name => self.nvram(element),
+                "resource" if self.is_live => self.resource(element),
                 _ => {}
             }
         }
@@ -180,6 +191,17 @@ impl<'d> Cut<'d> {
         if made_up && path.starts_with('/') {
             self.text_of(nvram);
         }
+    }
+
+    /// libvirt puts each domain that it starts into one partition where nothing is said.
+    fn resource(&mut self, resource: Node<'d, 'd>) {
+        let first = self.edits.len();
+        for partition in children(resource, "partition") {
+            if equal::text(partition) == "/machine" {
+                self.element(partition);
+            }
+        }
+        self.emptied(resource, first);
     }
 
     /// The text of an element with nothing else in it.
@@ -212,6 +234,8 @@ impl<'d> Cut<'d> {
                             && device.tag_name().name() == "interface"
                             && !self.is_known(device)
                     }
+                    // What the image has below it is in the image; libvirt looks there at every start.
+                    "backingStore" => self.is_live && device.has_tag_name("disk"),
                     _ => false,
                 };
                 if noise {
@@ -230,9 +254,32 @@ impl<'d> Cut<'d> {
             self.element(part);
             return;
         }
+        let first = self.edits.len();
         self.state_of(part);
         for inner in part.children().filter(Node::is_element) {
             self.state(inner);
+        }
+        self.emptied(part, first);
+    }
+
+    /// An element is left out with all that it holds: libvirt's schema refuses many without. The
+    /// edits of it are those from `first` on.
+    fn emptied(&mut self, element: Node<'d, 'd>, first: usize) {
+        let cuts = self.edits.get(first..).unwrap_or_default();
+        if cuts.is_empty() {
+            return;
+        }
+        let parts = crate::document::Parts::of(self.document.text(), element);
+        let is_cut = |place: usize| cuts.iter().any(|edit| edit.range.contains(&place));
+        let attributes = element.attributes().all(|one| {
+            let there = parts.attribute(self.document.text(), one.name());
+            one.namespace().is_none() && there.is_some_and(|there| is_cut(there.with_space.start))
+        });
+        let elements = element.children().filter(Node::is_element);
+        let inside = elements.map(|inner| inner.range().start).all(is_cut);
+        if attributes && inside && equal::text(element).is_empty() {
+            self.edits.truncate(first);
+            self.element(element);
         }
     }
 
@@ -305,9 +352,11 @@ impl<'d> Cut<'d> {
             match part.tag_name().name() {
                 "model" => self.element(part),
                 "target" => {
+                    let first = self.edits.len();
                     self.attribute(part, "chassis");
                     self.attribute(part, "chassisNr");
                     self.attribute(part, "port");
+                    self.emptied(part, first);
                 }
                 _ => {}
             }

@@ -4,7 +4,10 @@
 use super::*;
 use others::replayed;
 
+mod noise;
 mod others;
+mod parts;
+mod warned;
 
 const DOMAIN: &str = "<domain type='kvm'>
   <name>vm</name>
@@ -327,7 +330,7 @@ fn arguments_of_qemu_are_recorded_as_options() {
         "
 <qemu:commandline>
   <qemu:arg patch:op=\"remove\" value=\"-usb\"/>
-  <qemu:arg value=\"-cpu\"/>
+  <qemu:arg patch:op=\"update\" value=\"-cpu\"/>
   <qemu:arg value=\"host,+topoext\"/>
   <qemu:arg value=\"-device\"/>
   <qemu:arg value=\"usb-kbd\"/>
@@ -407,6 +410,13 @@ fn arguments_of_qemu_are_recorded_as_options() {
         let got = replayed(&with(&base), &after, &one).unwrap();
         assert_eq!(got.matches("usb-kbd").count(), 1);
     }
+    // Where there is none, none comes for a change of it.
+    let got = replayed(
+        &with(&["-cpu", "max,+aes"]),
+        &with(&["-cpu", "max,+aes,-vmx"]),
+        &with(&["-usb"]),
+    );
+    assert_eq!(got.unwrap(), with(&["-usb"]));
     let less = derive(
         &with(&["-cpu", "host,a=on"]),
         &with(&["-cpu", "host"]),

@@ -33,6 +33,7 @@ pub use patch::{
 };
 pub use resolve::Declared;
 pub(crate) use source::is_dots;
+pub(crate) use write::is_completed;
 
 use crate::document::{self, Document, Edit, Parts, qemu::NAMESPACE};
 use claims::{Claims, goes, stays};

@@ -1,5 +1,7 @@
 //! How new elements are written: in the document's indentation, newlines, quotes and prefixes.
 
+use std::borrow::Cow;
+
 use roxmltree::Node;
 
 use super::Merger;
@@ -13,6 +15,27 @@ const XML: &str = "http://www.w3.org/XML/1998/namespace";
 /// Parent, element, attribute and value: what libvirt's schema wants of an element that a patch may name
 /// for what it holds only, and what libvirt takes it for without.
 const NEEDED: &[(&str, &str, &str, &str)] = &[("domain", "clock", "offset", "utc")];
+
+/// What a new element lacks, and its value. In what is replaced nothing is completed: it is all said.
+fn needed(parent: &str, element: &Element) -> Option<Attribute> {
+    // With others libvirt takes it for something else.
+    let says = !element.attributes.is_empty() || element.namespace.is_some();
+    if says || element.op == Op::Replace {
+        return None;
+    }
+    let mut all = NEEDED.iter();
+    let (.., name, value) =
+        all.find(|(of, child, ..)| (*of, *child) == (parent, element.name.as_str()))?;
+    Some(Attribute {
+        value: Some((*value).to_owned()),
+        ..Attribute::unset(name)
+    })
+}
+
+/// Whether a new element becomes more than it says.
+pub fn is_completed(parent: &str, element: &Element) -> bool {
+    needed(parent, element).is_some()
+}
 
 /// What new elements have declared so far, innermost last: prefix (empty for the default
 /// namespace) and URI (empty for none).
@@ -47,7 +70,11 @@ impl<'m> Merger<'m> {
         let quote = self.document.style().quote;
         match &new.what {
             What::Element(element) => {
-                self.write_element(out, scope, &mut Declared::new(), element, indent);
+                let mut whole = Cow::Borrowed(*element);
+                if let Some(attribute) = needed(scope.tag_name().name(), element) {
+                    whole.to_mut().attributes.push(attribute);
+                }
+                self.write_element(out, scope, &mut Declared::new(), &whole, indent);
             }
             What::Arg(value) => {
                 let prefix = self.qemu_prefix_at(scope);
@@ -90,14 +117,6 @@ impl<'m> Merger<'m> {
             if let Some(value) = &attribute.value {
                 let prefix = self.prefix_of_attribute(scope, declared, attribute);
                 push_attribute(&mut attributes, &prefix, &attribute.name, value, quote);
-            }
-        }
-        for (parent, child, attribute, default) in NEEDED {
-            let is_it = element.name == *child && scope.tag_name().name() == *parent;
-            // With others libvirt takes it for something else.
-            let says = !element.attributes.is_empty();
-            if is_it && !says && element.namespace.is_none() && element.op != Op::Replace {
-                push_attribute(&mut attributes, "", attribute, default, quote);
             }
         }
         out.push('<');

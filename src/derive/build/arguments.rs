@@ -59,7 +59,8 @@ impl Builder<'_> {
                 Some((at, before)) => {
                     reused.push(at);
                     match options::merged(group.option, before.value(), group.value()) {
-                        Ok(merged) if merged == group.value() => Op::Merge,
+                        // One that changes is there: no domain gets it for that.
+                        Ok(merged) if merged == group.value() => Op::Update,
                         _ => Op::Replace,
                     }
                 }

@@ -19,7 +19,7 @@ pub(super) fn replayed(before: &str, after: &str, other: &str) -> Result<String,
     Ok(once)
 }
 
-fn devices(inside: &str) -> String {
+pub(super) fn devices(inside: &str) -> String {
     format!("<domain type='kvm'>\n  <devices>\n    {inside}\n  </devices>\n</domain>\n")
 }
 
