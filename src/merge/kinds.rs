@@ -72,7 +72,7 @@ pub(super) fn complete<'w>(target: Node<'_, '_>, original: &'w Element) -> Said<
     }
     match (parent, name) {
         ("devices", "disk") => devices::disk(target, &mut wanted),
-        ("disk", "source") => devices::host(target, &mut wanted),
+        ("disk", "source") => devices::place(target, &mut wanted),
         ("devices", "interface") => devices::addresses(target, &mut wanted),
         ("domain", "os") => sections::firmware(target, &mut wanted),
         ("os", "loader") => sections::loader(target, &mut wanted),
@@ -91,9 +91,7 @@ fn other_kind(rule: &Kinds, target: Node<'_, '_>, wanted: &mut Said<'_>) {
         "" => (target.attribute(attribute), wanted.attribute(attribute)),
         part => (
             child(target, part).and_then(|part| part.attribute(attribute)),
-            wanted
-                .child(part)
-                .and_then(|part| part.attribute(attribute)),
+            said_part(wanted, part).and_then(|part| part.attribute(attribute)),
         ),
     };
     let (Some(old), Some(new)) = (old.or(rule.default), new) else {
@@ -173,8 +171,15 @@ fn part(name: &str, wanted: &Element) -> Element {
     }
 }
 
+/// Whether a part that is there becomes what is said of it, and keeps what is not.
 fn is_merged(part: &Element) -> bool {
-    matches!(part.op, Op::Merge | Op::Update | Op::Default)
+    matches!(part.op, Op::Merge | Op::Update)
+}
+
+/// The part that becomes, of one that is there, what `wanted` says: no default, and nothing that is to stay or go.
+fn said_part<'e>(wanted: &'e Element, name: &str) -> Option<&'e Element> {
+    let part = wanted.child(name)?;
+    (is_merged(part) || part.op == Op::Replace).then_some(part)
 }
 
 /// Lets the one part of `wanted` mean the one of `target`, whatever tells such apart elsewhere.
@@ -194,7 +199,8 @@ fn one_and_the_same(
     let (Some(first), None) = (like.next(), like.next()) else {
         return;
     };
-    if one.op != Op::Merge || one.at.is_some() {
+    let is_the_one = matches!(one.op, Op::Merge | Op::Update | Op::Replace | Op::Default);
+    if !is_the_one || one.at.is_some() {
         return;
     }
     let at = first.range().start;

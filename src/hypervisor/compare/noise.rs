@@ -81,6 +81,10 @@ pub(super) fn element(ours: Node<'_, '_>) -> bool {
         (_, "alias") => ours
             .attribute("name")
             .is_some_and(|name| !name.starts_with("ua-")),
+        // A drive without a medium.
+        ("disk", "source") => {
+            ours.attributes().len() == 0 && !ours.children().any(|part| part.is_element())
+        }
         ("interface", "coalesce") => !ours
             .descendants()
             .any(|node| node.attribute("max").is_some_and(|max| max != "0")),

@@ -4,10 +4,12 @@ use std::borrow::Cow;
 
 use roxmltree::Node;
 
-use super::table::{NAMES_THE_IMAGE, Names, OF_SEVERAL_HOSTS, OF_VIRTIO, SOURCES};
-use super::{Said, is_merged, one_and_the_same, part, remove, replace, said, say, unset};
+use super::table::{NAMES_THE_IMAGE, Names, OF_PROTOCOL, OF_SEVERAL_HOSTS, OF_VIRTIO, SOURCES};
+use super::{
+    Said, is_merged, one_and_the_same, part, remove, replace, said, said_part, say, unset,
+};
 use crate::document::{child, parent_name};
-use crate::merge::patch::{Element, Op};
+use crate::merge::patch::Element;
 
 /// Why a device cannot become what `wanted` makes of it, with what to do.
 pub(in crate::merge) fn refused(
@@ -26,7 +28,7 @@ pub(in crate::merge) fn refused(
     {
         let message =
             format!("'{name}' is of device='{was}' here, and the patch says device='{becomes}'");
-        let help = "give the new one a <target dev=…> that is free, or take the old one out with patch:op='remove'";
+        let help = "give the new one a <target dev=…> that is free, or take the old one out first, with patch:op='remove' in a patch of its own";
         return Some((message, help.to_owned()));
     }
     let old = target.attribute("type").unwrap_or("file");
@@ -46,17 +48,37 @@ pub(in crate::merge) fn refused(
 pub(super) fn disk(target: Node<'_, '_>, wanted: &mut Said<'_>) {
     source(target, wanted);
     let bus = child(target, "target").and_then(|target| target.attribute("bus"));
-    let becomes = wanted.child("target").and_then(|one| one.attribute("bus"));
-    let (Some(bus), Some(becomes)) = (bus, becomes) else {
+    let becomes = said_part(wanted, "target").and_then(|one| one.attribute("bus"));
+    let (Some(bus), Some(becomes)) = (bus, becomes.map(str::to_owned)) else {
         return;
     };
     if bus == becomes {
         return;
     }
+    let is_plain = |bus: &str| matches!(bus, "scsi" | "sata" | "ide");
     match bus {
-        "virtio" => unset_in("driver", OF_VIRTIO, target, wanted),
+        "virtio" => {
+            unset_in("driver", OF_VIRTIO, target, wanted);
+            unset("model", target, wanted);
+        }
         "usb" => unset_in("target", &["removable"], target, wanted),
+        "scsi" => {
+            for name in ["vendor", "product"] {
+                remove_unsaid(name, target, wanted);
+            }
+        }
         _ => {}
+    }
+    if is_plain(bus) && !is_plain(&becomes) {
+        unset_in("target", &["rotation_rate"], target, wanted);
+        remove_unsaid("wwn", target, wanted);
+    }
+}
+
+/// Takes out the parts of this name where `wanted` says nothing of them.
+fn remove_unsaid(name: &str, target: Node<'_, '_>, wanted: &mut Said<'_>) {
+    if wanted.child(name).is_none() {
+        remove(name, target, wanted);
     }
 }
 
@@ -89,25 +111,38 @@ fn source(target: Node<'_, '_>, wanted: &mut Said<'_>) {
         return;
     };
     let is_it = |one: &Element| one.name == "source" && one.namespace.is_none();
-    let differs = |one: &Element| {
-        let of = |name: &&&str| {
-            let new = one.attribute(name);
-            new.is_some() && new != there.attribute(**name)
-        };
-        is_merged(one) && NAMES_THE_IMAGE.iter().any(|name| of(&name))
-    };
+    let new = said_part(wanted, "source");
+    let is_another_image = new.is_some_and(|new| {
+        let mut names = NAMES_THE_IMAGE.iter();
+        names.any(|name| {
+            let value = new.attribute(name);
+            value.is_some() && value != there.attribute(*name)
+        })
+    });
+    let opens = |name: &str| new.is_some_and(|new| new.child(name).is_some());
+    let (has_auth, has_encryption) = (opens("auth"), opens("encryption"));
     // The chain of the old image is not that of the new one.
-    if wanted.children.iter().any(|one| is_it(one) && differs(one)) {
+    if is_another_image {
         replace("backingStore", target, wanted);
     }
-    let says_auth = |one: &Element| is_it(one) && one.child("auth").is_some();
     let old = target.attribute("type").unwrap_or("file");
     let new = wanted.attribute("type").filter(|new| *new != old);
     let changed = new.map(str::to_owned);
-    if wanted.child("auth").is_none()
-        && (wanted.children.iter().any(says_auth) || (old == "network" && changed.is_some()))
-    {
-        remove("auth", target, wanted);
+    // Both may stand in <source> or beside it.
+    if has_auth || (old == "network" && changed.is_some()) {
+        remove_unsaid("auth", target, wanted);
+    }
+    if has_encryption {
+        remove_unsaid("encryption", target, wanted);
+    }
+    if is_another_image {
+        let parts = wanted.to_mut().children.iter_mut();
+        for part in parts.filter(|part| is_it(part) && is_merged(part)) {
+            let mut said = Cow::Borrowed(&*part);
+            remove_unsaid("slices", there, &mut said);
+            let said = said.into_owned();
+            *part = said;
+        }
     }
     let of = |value: &str| SOURCES.iter().find(|(name, ..)| *name == value);
     let (Some(was), Some(new)) = (of(old), changed.as_deref()) else {
@@ -122,22 +157,45 @@ fn source(target: Node<'_, '_>, wanted: &mut Said<'_>) {
             unset(name, there, &mut said);
         }
         for name in was.2.iter().filter(|name| !its_parts.contains(name)) {
-            if said.child(name).is_none() {
-                remove(name, there, &mut said);
-            }
+            remove_unsaid(name, there, &mut said);
         }
         let said = said.into_owned();
         *part = said;
     }
 }
 
-/// The host of an image that has one only: another name is another host, and not one more.
-pub(super) fn host(target: Node<'_, '_>, wanted: &mut Said<'_>) {
-    let protocol = wanted
-        .attribute("protocol")
-        .or_else(|| target.attribute("protocol"));
-    if protocol.is_some_and(|protocol| !OF_SEVERAL_HOSTS.contains(&protocol)) {
-        one_and_the_same(target, wanted, |_| true, |host| host.name == "host");
+/// Where in the network an image is. The host of one that has one only is another by another name, and not one more.
+pub(super) fn place(target: Node<'_, '_>, wanted: &mut Said<'_>) {
+    let (old, new) = (target.attribute("protocol"), wanted.attribute("protocol"));
+    let (Some(old), new) = (old, new.or(old).map(str::to_owned)) else {
+        return;
+    };
+    if new.as_deref() != Some(old) {
+        let (attributes, parts) = OF_PROTOCOL;
+        for name in attributes {
+            unset(name, target, wanted);
+        }
+        for name in parts {
+            replace(name, target, wanted);
+        }
+    }
+    if new.is_some_and(|protocol| OF_SEVERAL_HOSTS.contains(&protocol.as_str())) {
+        return;
+    }
+    one_and_the_same(target, wanted, |_| true, |host| host.name == "host");
+    // A socket is no name and port.
+    let is_socket = |transport: Option<&str>| transport == Some("unix");
+    let was = child(target, "host").map(|host| is_socket(host.attribute("transport")));
+    let hosts = said_part(wanted, "host");
+    let names = hosts.filter(|host| {
+        ["name", "socket", "transport"]
+            .iter()
+            .any(|key| host.attribute(key).is_some())
+    });
+    let becomes = names
+        .map(|host| is_socket(host.attribute("transport")) || host.attribute("socket").is_some());
+    if was.is_some() && becomes.is_some() && was != becomes {
+        replace("host", target, wanted);
     }
 }
 
@@ -166,6 +224,14 @@ pub(super) fn graphics(target: Node<'_, '_>, wanted: &mut Said<'_>) {
     let Some(there) = child(target, "listen") else {
         return;
     };
+    let is_said = |name: &str| said(wanted, name).is_some_and(|one| one.value.is_some());
+    let says_port = is_said("port") || is_said("autoport");
+    let says_where = is_said("listen") || is_said("socket") || wanted.child("listen").is_some();
+    if says_port && !says_where && there.attribute("type") == Some("socket") {
+        unset("socket", target, wanted);
+        remove("listen", target, wanted);
+        return;
+    }
     let value = |name: &str| said(wanted, name).and_then(|one| one.value.clone());
     let kind = match (value("listen"), value("socket")) {
         (Some(address), None) => Some(("address", "address", address)),
@@ -180,9 +246,9 @@ pub(super) fn graphics(target: Node<'_, '_>, wanted: &mut Said<'_>) {
             said.at = Some(there.range().start);
             wanted.to_mut().children.push(said);
         }
-        (None, Some(part)) if is_merged(part) => {
+        (None, Some(_)) => {
             for (of_part, own) in [("address", "listen"), ("socket", "socket")] {
-                let Some(part) = wanted.child("listen") else {
+                let Some(part) = said_part(wanted, "listen") else {
                     return;
                 };
                 let new = part.attribute(of_part).map(str::to_owned);
@@ -216,14 +282,4 @@ fn ports(target: Node<'_, '_>, wanted: &mut Said<'_>) {
         }
         _ => {}
     }
-}
-
-/// Whether a patch says the order in which devices boot.
-pub(super) fn says_boot_order(devices: &Element) -> bool {
-    devices.children.iter().any(|device| {
-        let boots = device.children.iter().filter(|part| part.name == "boot");
-        let mut sets = boots.filter(|boot| boot.attribute("order").is_some());
-        !device.op.makes_none()
-            && sets.any(|boot| !matches!(boot.op, Op::Remove | Op::RemoveExisting))
-    })
 }

@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 
 use roxmltree::Node;
 
-use super::devices::says_boot_order;
-use super::{Said, is_merged, one_and_the_same, remove, replace, say, unset};
+use super::devices::unset_in;
+use super::{Said, one_and_the_same, remove, replace, said_part, say, unset};
 use crate::document::{child, children, text_of};
 use crate::idset;
+use crate::merge::keys::{Children, Match};
 use crate::merge::patch::{Element, Op};
 
 /// A model without a mode is a model of one's own, and not one beside the host's. A cache that is passed
 /// through is one of a CPU that is.
 pub(super) fn cpu(target: Node<'_, '_>, wanted: &mut Said<'_>) {
-    let is_named = |model: &Element| model.text.is_some() && model.op == Op::Merge;
+    let is_named =
+        |model: &Element| model.text.is_some() && matches!(model.op, Op::Merge | Op::Replace);
     let of_host = target
         .attribute("mode")
         .is_some_and(|mode| mode != "custom");
@@ -33,26 +35,27 @@ pub(super) fn cpu(target: Node<'_, '_>, wanted: &mut Said<'_>) {
 
 /// Firmware that libvirt is to find, or the one that is named.
 pub(super) fn firmware(target: Node<'_, '_>, wanted: &mut Said<'_>) {
-    let there = child(target, "loader").and_then(text_of);
-    let named = wanted
-        .child("loader")
-        .filter(|loader| is_merged(loader))
-        .and_then(|loader| loader.text.as_deref());
-    match (wanted.attribute("firmware"), named) {
-        (None, Some(path)) if there != Some(path) && target.has_attribute("firmware") => {
+    let there = child(target, "loader");
+    let path = there.and_then(text_of);
+    // An update of a loader makes none.
+    let loader = said_part(wanted, "loader").filter(|one| one.op != Op::Update || there.is_some());
+    let named = loader.and_then(|loader| loader.text.clone());
+    let is_another = named.is_some() && named.as_deref() != path;
+    if is_another && wanted.child("nvram").is_some() {
+        unset_in("nvram", &["template"], target, wanted);
+    }
+    match (wanted.attribute("firmware").map(str::to_owned), named) {
+        (None, Some(_)) if is_another && target.has_attribute("firmware") => {
             unset("firmware", target, wanted);
             if wanted.child("firmware").is_none() {
                 remove("firmware", target, wanted);
             }
         }
-        (Some(kind), None) if there.is_some() && !target.has_attribute("firmware") => {
-            let kind = kind.to_owned();
-            if wanted.child("loader").is_none() {
-                remove("loader", target, wanted);
-            }
+        (Some(kind), None) if path.is_some() && !target.has_attribute("firmware") => {
+            replace("loader", target, wanted);
             if kind != "bios" {
                 // The guest's own variables stay with it.
-                super::devices::unset_in("nvram", &["template"], target, wanted);
+                unset_in("nvram", &["template"], target, wanted);
             } else if wanted.child("nvram").is_none() {
                 remove("nvram", target, wanted);
             }
@@ -63,22 +66,28 @@ pub(super) fn firmware(target: Node<'_, '_>, wanted: &mut Said<'_>) {
 
 /// What is said of one image says nothing of another.
 pub(super) fn loader(target: Node<'_, '_>, wanted: &mut Said<'_>) {
-    let there = text_of(target);
-    if there.is_some() && wanted.text.is_some() && wanted.text.as_deref() != there {
+    if wanted.text.is_some() && wanted.text.as_deref() != text_of(target) {
         for name in ["secure", "format", "stateless"] {
             unset(name, target, wanted);
         }
     }
 }
 
-/// Of pages for no node there is one size.
+/// Of pages for the same nodes, or for no node, there is one size.
 pub(super) fn page(target: Node<'_, '_>, wanted: &mut Said<'_>) {
-    one_and_the_same(
-        target,
-        wanted,
-        |page| !page.has_attribute("nodeset"),
-        |page| page.name == "page" && page.attribute("nodeset").is_none(),
-    );
+    let pages = wanted.children.iter().filter(|one| one.name == "page");
+    let mut nodesets: Vec<Option<String>> = pages
+        .map(|page| page.attribute("nodeset").map(str::to_owned))
+        .collect();
+    nodesets.dedup();
+    for nodeset in nodesets {
+        one_and_the_same(
+            target,
+            wanted,
+            |page| page.attribute("nodeset") == nodeset.as_deref(),
+            |page| page.name == "page" && page.attribute("nodeset") == nodeset.as_deref(),
+        );
+    }
 }
 
 /// What a patch says of several vcpus or I/O threads at once, and libvirt wrote for each by itself.
@@ -132,15 +141,26 @@ pub(super) fn schedulers(target: Node<'_, '_>, wanted: &mut Said<'_>) {
 /// What says the boot order in the way that the patch does not: of devices, or of `<os>`. libvirt refuses both
 /// together, and adds `<boot dev='hd'/>` itself where nothing is said.
 pub(in crate::merge) fn superseded<'a>(root: Node<'a, 'a>, wanted: &Element) -> Vec<Node<'a, 'a>> {
-    let is_merged_boot =
-        |part: &&Element| part.name == "boot" && part.namespace.is_none() && !part.op.makes_none();
-    let of_os = wanted.child("os").is_some_and(|os| {
-        os.children
-            .iter()
-            .filter(is_merged_boot)
-            .any(|boot| boot.attribute("dev").is_some())
+    let says = |part: &Element, key: &str| {
+        let sets = matches!(part.op, Op::Merge | Op::Replace | Op::Append);
+        part.name == "boot" && part.namespace.is_none() && sets && part.attribute(key).is_some()
+    };
+    let os = wanted.child("os").filter(|os| !os.op.makes_none());
+    let of_os = os.is_some_and(|os| os.children.iter().any(|boot| says(boot, "dev")));
+    let there = child(root, "devices").map(Children::of);
+    let of_devices = wanted.child("devices").is_some_and(|devices| {
+        devices.children.iter().any(|device| {
+            let is_made = match device.op {
+                Op::Merge | Op::Replace | Op::Append => true,
+                // Of what is not there nothing boots.
+                Op::Update => there
+                    .as_ref()
+                    .is_some_and(|there| !matches!(there.find(device), Match::None)),
+                _ => false,
+            };
+            is_made && device.children.iter().any(|boot| says(boot, "order"))
+        })
     });
-    let of_devices = wanted.child("devices").is_some_and(says_boot_order);
     match (of_os, of_devices) {
         (false, true) => {
             let os = child(root, "os").into_iter();

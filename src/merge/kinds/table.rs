@@ -65,6 +65,9 @@ const CHARACTER: &[Kind] = &[kind(
     &["source", "protocol", "clipboard", "mouse"],
 )];
 
+/// Schedulers with priorities.
+const REAL_TIME: &[Kind] = &[kind(These(&["fifo", "rr"]), &["priority"], &[])];
+
 pub(super) const KINDS: &[Kinds] = &[
     Kinds {
         default: Some("custom"),
@@ -117,6 +120,15 @@ pub(super) const KINDS: &[Kinds] = &[
             ),
         ],
     ),
+    kinds(
+        DEVICES,
+        "interface",
+        "@type",
+        &[
+            kind(These(&["hostdev"]), &[], &[]),
+            kind(Others, &[], &["driver", "coalesce", "backend"]),
+        ],
+    ),
     // Of a device that the host sees as one of its own.
     kinds(
         DEVICES,
@@ -151,11 +163,23 @@ pub(super) const KINDS: &[Kinds] = &[
         DEVICES,
         "controller",
         "@model",
-        &[kind(
-            Each,
-            &["ports"],
-            &["address", "driver", "master", "model", "target"],
-        )],
+        &[
+            kind(
+                These(&[
+                    "virtio",
+                    "virtio-scsi",
+                    "virtio-transitional",
+                    "virtio-non-transitional",
+                ]),
+                &[],
+                &["address", "driver"],
+            ),
+            kind(
+                Each,
+                &["ports"],
+                &["address", "driver", "master", "model", "target"],
+            ),
+        ],
     ),
     kinds(
         DEVICES,
@@ -175,7 +199,11 @@ pub(super) const KINDS: &[Kinds] = &[
         "driver@type",
         &[
             kind(These(&["virtiofs"]), &[], &["binary"]),
-            kind(Others, &[], &["readonly"]),
+            kind(
+                Others,
+                &["accessmode", "fmode", "dmode", "multidevs"],
+                &["readonly"],
+            ),
         ],
     ),
     kinds(DEVICES, "serial", "@type", CHARACTER),
@@ -202,6 +230,27 @@ pub(super) const KINDS: &[Kinds] = &[
         )
     },
     Kinds {
+        default: Some("on"),
+        ..kinds(
+            &["hyperv"],
+            "vendor_id",
+            "@state",
+            &[kind(These(&["on"]), &["value"], &[])],
+        )
+    },
+    Kinds {
+        default: Some("on"),
+        ..kinds(
+            &["hyperv"],
+            "stimer",
+            "@state",
+            &[kind(These(&["on"]), &[], &["direct"])],
+        )
+    },
+    kinds(&["cputune"], "vcpusched", "@scheduler", REAL_TIME),
+    kinds(&["cputune"], "iothreadsched", "@scheduler", REAL_TIME),
+    kinds(&["cputune"], "emulatorsched", "@scheduler", REAL_TIME),
+    Kinds {
         default: Some("no"),
         ..kinds(
             &["vsock"],
@@ -222,7 +271,7 @@ pub(super) const KINDS: &[Kinds] = &[
         "video",
         "model@type",
         &[
-            kind(These(&["none"]), &[], &[]),
+            kind(These(&["none", "ramfb"]), &[], &[]),
             kind(Others, &[], &["address"]),
         ],
     ),
@@ -350,6 +399,23 @@ pub(super) const OF_VIRTIO: Names = &[
     "packed",
     "page_per_vq",
 ];
+
+/// What stands in a `<source>` for one protocol of the network.
+pub(super) const OF_PROTOCOL: (Names, Names) = (
+    &["query"],
+    &[
+        "host",
+        "snapshot",
+        "config",
+        "initiator",
+        "cookies",
+        "ssl",
+        "timeout",
+        "readahead",
+        "identity",
+        "knownHosts",
+    ],
+);
 
 /// Protocols of which an image has several hosts; of any other it has one.
 pub(super) const OF_SEVERAL_HOSTS: Names = &["rbd", "gluster", "sheepdog"];

@@ -14,6 +14,14 @@ pub(super) fn leave_out(root: &mut Element) {
     let is_running = root.attribute("id").is_some();
     if is_running {
         drop_attributes(root, &["id"]);
+        // libvirt's own, which every running domain is in.
+        let is_own =
+            |part: &Element| part.name == "partition" && part.text.as_deref() == Some("/machine");
+        root.children.retain(|section| {
+            section.name != "resource"
+                || !is_merged(section)
+                || !section.children.iter().all(is_own)
+        });
     }
     for section in root.children.iter_mut().filter(|one| is_merged(one)) {
         match section.name.as_str() {
@@ -62,6 +70,7 @@ fn no_model(cpu: &mut Element) {
         .attribute("mode")
         .is_some_and(|mode| mode.starts_with("host-") || mode == "maximum");
     if is_host {
+        drop_attributes(cpu, &["match"]);
         drop_children(cpu, |part| {
             let mut attributes = part.attributes.iter();
             part.name == "model"
@@ -75,6 +84,13 @@ fn no_model(cpu: &mut Element) {
 fn state(device: &mut Element, is_running: bool) {
     let is_pty = device.attribute("type") == Some("pty");
     match device.name.as_str() {
+        // There is no port where nobody listens, and none of a socket.
+        "graphics" if device.child("listen").is_some_and(has_no_port) => {
+            device.attributes.retain(|one| {
+                let is_of_port = matches!(one.name.as_str(), "port" | "tlsPort" | "autoport");
+                !is_of_port || one.value.is_none()
+            });
+        }
         "graphics" if device.attribute("autoport") == Some("yes") => {
             drop_attributes(device, &["port", "tlsPort"]);
             // Of these libvirt stores no -1 either.
@@ -130,6 +146,10 @@ fn state(device: &mut Element, is_running: bool) {
         }
         _ => {}
     }
+}
+
+fn has_no_port(listen: &Element) -> bool {
+    is_merged(listen) && matches!(listen.attribute("type"), Some("none" | "socket"))
 }
 
 fn parts(device: &mut Element, name: &str, change: impl Fn(&mut Element)) {

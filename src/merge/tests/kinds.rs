@@ -561,3 +561,162 @@ fn a_drive_is_no_disk_and_an_image_is_not_forgotten() {
         assert_eq!(super::refused(&cdrom, &devices(patch)), message);
     }
 }
+
+#[test]
+fn what_is_not_to_change_takes_nothing_out() {
+    let nic = "<interface type='user'><model type='virtio'/><driver name='vhost' queues='4'/></interface>";
+    let disk = "<disk type='file'><source file='/a'/><backingStore/><target dev='vda' bus='virtio'/><address type='pci'/></disk>";
+    let graphics =
+        "<graphics type='vnc' port='-1' autoport='yes'><listen type='address'/></graphics>";
+    for op in ["default", "keep"] {
+        for (before, patch) in [
+            (
+                nic,
+                format!("<interface><model type='e1000e' patch:op='{op}'/></interface>"),
+            ),
+            (
+                disk,
+                format!("<disk><source file='/b' patch:op='{op}'/><target dev='vda'/></disk>"),
+            ),
+            (
+                disk,
+                format!("<disk patch:op='{op}'><target dev='vda' bus='sata'/></disk>"),
+            ),
+            (
+                graphics,
+                format!("<graphics type='vnc'><listen type='none' patch:op='{op}'/></graphics>"),
+            ),
+        ] {
+            check(&devices(before), &devices(&patch), &devices(before));
+        }
+    }
+    let both = |os: &str, inside: &str| {
+        d(&format!(
+            "<os><type>hvm</type>{os}</os><devices>{inside}</devices>"
+        ))
+    };
+    let before = both("<boot dev='network'/>", "<disk><target dev='vda'/></disk>");
+    for patch in [
+        "<disk patch:op='default'><target dev='vda'/><boot order='1'/></disk>",
+        "<disk><target dev='vda'/><boot order='1' patch:op='keep'/></disk>",
+        "<disk><target dev='vda'/><boot order='1' patch:op='update'/></disk>",
+        "<disk patch:op='update'><target dev='vdb'/><boot order='1'/></disk>",
+    ] {
+        check(&before, &devices(patch), &before);
+    }
+    let efi = d("<os firmware='efi'><type>hvm</type></os>");
+    check(
+        &efi,
+        &d("<os><loader patch:op='update'>/CODE</loader></os>"),
+        &efi,
+    );
+    let scsi =
+        "<controller type='scsi' index='0' model='virtio-scsi'><driver queues='4'/></controller>";
+    check(
+        &devices(scsi),
+        &devices("<controller type='scsi' index='0' model='virtio-non-transitional'/>"),
+        &devices(&scsi.replace("virtio-scsi", "virtio-non-transitional")),
+    );
+}
+
+#[test]
+fn what_the_old_one_leaves_behind_goes() {
+    let source = |inside: &str| format!("<disk type='network'>{inside}<target dev='a'/></disk>");
+    for (before, patch, after) in [
+        (
+            d("<os firmware='efi'><type>hvm</type><loader secure='yes'/></os>"),
+            d("<os><loader type='pflash'>/CODE</loader></os>"),
+            d("<os><type>hvm</type><loader type='pflash'>/CODE</loader></os>"),
+        ),
+        (
+            d("<os><type>hvm</type><loader readonly='yes' type='pflash'>/CODE</loader></os>"),
+            d("<os firmware='efi'><loader secure='yes'/></os>"),
+            d("<os firmware='efi'><type>hvm</type><loader secure='yes'/></os>"),
+        ),
+        (
+            d("<os><type>hvm</type><loader>/CODE</loader><nvram template='/VARS'>/N</nvram></os>"),
+            d("<os><loader>/CODE.4m</loader><nvram>/N2</nvram></os>"),
+            d("<os><type>hvm</type><loader>/CODE.4m</loader><nvram>/N2</nvram></os>"),
+        ),
+        (
+            devices("<disk type='file'><source file='/a'/><backingStore/><target dev='a'/></disk>"),
+            devices(
+                "<disk type='file'><source file='/b' patch:op='replace'/><target dev='a'/></disk>",
+            ),
+            devices("<disk type='file'><source file='/b'/><target dev='a'/></disk>"),
+        ),
+        (
+            devices(
+                "<graphics type='vnc' socket='/s'><listen type='socket' socket='/s'/></graphics>",
+            ),
+            devices("<graphics type='vnc' port='5901'/>"),
+            devices("<graphics type='vnc' port='5901'/>"),
+        ),
+        (
+            devices(
+                "<graphics type='spice' port='-1' autoport='yes'><listen type='address'/></graphics>",
+            ),
+            devices(
+                "<graphics type='spice' port='-1' autoport='yes'><listen type='none'/></graphics>",
+            ),
+            devices("<graphics type='spice'><listen type='none'/></graphics>"),
+        ),
+        (
+            devices(&source(
+                "<source protocol='nbd' name='x'><host name='a' port='1'/></source>",
+            )),
+            devices(&source(
+                "<source protocol='nbd' name='x'><host transport='unix' socket='/s'/></source>",
+            )),
+            devices(&source(
+                "<source protocol='nbd' name='x'><host transport='unix' socket='/s'/></source>",
+            )),
+        ),
+        (
+            devices(&source(
+                "<source protocol='https' name='x' query='q'><host name='a' port='443'/><cookies/></source>",
+            )),
+            devices(&source(
+                "<source protocol='http' name='y'><host name='m'/></source>",
+            )),
+            devices(&source(
+                "<source protocol='http' name='y'><host name='m'/></source>",
+            )),
+        ),
+        (
+            devices(
+                "<disk><target dev='a' bus='scsi' rotation_rate='1'/><wwn>1</wwn><vendor>v</vendor></disk>",
+            ),
+            devices("<disk><target dev='a' bus='virtio'/></disk>"),
+            devices("<disk><target dev='a' bus='virtio'/></disk>"),
+        ),
+        (
+            d("<cputune><vcpusched vcpus='0' scheduler='fifo' priority='1'/></cputune>"),
+            d("<cputune><vcpusched vcpus='0' scheduler='batch'/></cputune>"),
+            d("<cputune><vcpusched vcpus='0' scheduler='batch'/></cputune>"),
+        ),
+        (
+            d(
+                "<memoryBacking><hugepages><page size='2' unit='MiB' nodeset='0'/></hugepages></memoryBacking>",
+            ),
+            d(
+                "<memoryBacking><hugepages><page size='1' unit='GiB' nodeset='0'/></hugepages></memoryBacking>",
+            ),
+            d(
+                "<memoryBacking><hugepages><page size='1' unit='GiB' nodeset='0'/></hugepages></memoryBacking>",
+            ),
+        ),
+        (
+            d("<cpu mode='host-passthrough'/>"),
+            d("<cpu mode='host-model' match='exact'/>"),
+            d("<cpu mode='host-model'/>"),
+        ),
+        (
+            d("<os><type machine='pc-q35-rhel9.0.0'>hvm</type></os>"),
+            d("<os><type machine='q35'>hvm</type></os>"),
+            d("<os><type machine='pc-q35-rhel9.0.0'>hvm</type></os>"),
+        ),
+    ] {
+        check(&before, &patch, &after);
+    }
+}
