@@ -21,6 +21,7 @@ fn main() -> ExitCode {
     daemon::main(tests![
         what_belongs_to_the_old_kind_is_in_nobodys_way,
         a_device_of_a_running_domain_is_found_again,
+        what_libvirt_works_out_itself_is_told,
     ])
 }
 
@@ -320,4 +321,26 @@ fn a_device_of_a_running_domain_is_found_again(libvirt: &Daemon) {
         let count = |text: &str| text.matches(element).count();
         assert_eq!(count(&stored), count(&before), "{snippet}\n{stored}");
     }
+}
+
+/// The first console is the first serial port, whatever it says.
+fn what_libvirt_works_out_itself_is_told(libvirt: &Daemon) {
+    let user = User::new();
+    libvirt.define(
+        "<domain type='qemu'><name>console</name><memory unit='MiB'>64</memory><os><type arch='x86_64' machine='q35'>hvm</type></os><devices><serial type='file'><source path='/s.log'/></serial></devices></domain>",
+    );
+    let before = libvirt.definition("console");
+    let patch = user.file(
+        "console.xml",
+        "<console type='pty'><target type='serial'/></console>",
+    );
+    let run = user.run(&["apply", "console", "--pass=", "--patch", &patch, "--yes"]);
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    for said in [
+        "Domain 'console' is as it was: libvirt makes the same definition of this one.",
+        "console.xml' says here, or works it out itself",
+    ] {
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+    }
+    assert_eq!(libvirt.definition("console"), before);
 }

@@ -19,7 +19,7 @@ use crate::hypervisor::backup::Store;
 use crate::hypervisor::redefine::{self, Change, Means, RedefineError, Redefined};
 use crate::hypervisor::{DomainInfo, Hypervisor, Mode, Secrets, blame};
 use crate::merge::{self, Patch};
-use crate::pipeline::Plan;
+use crate::pipeline::{Plan, StepReport, Verdict};
 use crate::report::diff::{DiffOptions, Labels, unified};
 use crate::report::{mask, verdicts};
 use stored::{help_for, unsatisfied};
@@ -298,7 +298,17 @@ impl Target {
                 world.out.say(&format!(
                     "Domain '{name}' is as it was: libvirt makes the same definition of this one."
                 ));
-                self.report(args, job, plan, "unchanged", None, world, Exit::Done)
+                let without_effect = self.without_effect(plan);
+                for step in &without_effect {
+                    world.out.warn(&format!(
+                        "libvirt leaves out what '{step}' says here, or works it out itself; 'check' will call it changed again"
+                    ));
+                }
+                let exit = match without_effect.is_empty() {
+                    true => Exit::Done,
+                    false => Exit::Pending,
+                };
+                self.report(args, job, plan, "unchanged", None, world, exit)
             }
             Ok(Redefined::Applied {
                 uuid,
@@ -356,6 +366,16 @@ impl Target {
             }
             Err(error) => Err(self.explained(error, plan)),
         }
+    }
+
+    /// The steps that change what libvirt had, where it has the same again.
+    fn without_effect<'p>(&self, plan: &'p Plan) -> Vec<&'p str> {
+        if plan.before != self.stored {
+            return Vec::new();
+        }
+        let changed = |step: &&StepReport| step.verdict == Verdict::Changed;
+        let steps = plan.steps.iter().filter(changed);
+        steps.map(|step| step.name.as_str()).collect()
     }
 
     /// A refusal with the line of our definition it speaks of.
