@@ -143,9 +143,13 @@ fn say(name: &str, value: &str, wanted: &mut Element) {
 fn replace(name: &str, target: Node<'_, '_>, wanted: &mut Said<'_>) {
     let is_it = |one: &Element| one.name == name && one.namespace.is_none();
     if wanted.children.iter().any(is_it) {
+        // An update makes none where there is none.
+        let is_there = child(target, name).is_some();
         let parts = wanted.to_mut().children.iter_mut();
-        for part in parts.filter(|part| is_it(part) && is_merged(part)) {
-            part.op = Op::Replace;
+        for part in parts.filter(|part| is_it(part)) {
+            if part.op == Op::Merge || (part.op == Op::Update && is_there) {
+                part.op = Op::Replace;
+            }
         }
     } else {
         remove(name, target, wanted);

@@ -195,8 +195,12 @@ impl<'m> Merger<'m> {
             self.close_emptied(target, &siblings.removed, before);
         }
         if is_root {
-            for node in kinds::superseded(target, wanted) {
+            for node in kinds::superseded(target, wanted, &self.edits) {
                 if !self.is_gone(node) {
+                    let range = node.range();
+                    let is_inside =
+                        |edit: &Edit| range.start < edit.range.start && edit.range.end < range.end;
+                    self.edits.retain(|edit| !is_inside(edit));
                     self.remove_node(node);
                 }
             }

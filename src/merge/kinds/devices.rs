@@ -119,7 +119,7 @@ fn source(target: Node<'_, '_>, wanted: &mut Said<'_>) {
             value.is_some() && value != there.attribute(*name)
         })
     });
-    let opens = |name: &str| new.is_some_and(|new| new.child(name).is_some());
+    let opens = |name: &str| new.is_some_and(|new| said_part(new, name).is_some());
     let (has_auth, has_encryption) = (opens("auth"), opens("encryption"));
     // The chain of the old image is not that of the new one.
     if is_another_image {
@@ -267,7 +267,8 @@ pub(super) fn graphics(target: Node<'_, '_>, wanted: &mut Said<'_>) {
 fn ports(target: Node<'_, '_>, wanted: &mut Said<'_>) {
     let was_chosen = target.attribute("autoport") == Some("yes");
     let port = wanted.attribute("port").map(str::to_owned);
-    match (port.as_deref(), wanted.attribute("autoport")) {
+    let autoport = said(wanted, "autoport").map(|one| one.value.as_deref().unwrap_or_default());
+    match (port.as_deref(), autoport) {
         (Some("-1"), None) if !was_chosen && target.has_attribute("autoport") => {
             say("autoport", "yes", wanted.to_mut());
         }

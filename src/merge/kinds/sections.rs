@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use roxmltree::Node;
 
 use super::devices::unset_in;
-use super::{Said, one_and_the_same, remove, replace, said_part, say, unset};
-use crate::document::{child, children, text_of};
+use super::{Said, one_and_the_same, part, remove, replace, said_part, say, unset};
+use crate::document::{Edit, child, children, text_of};
 use crate::idset;
-use crate::merge::keys::{Children, Match};
 use crate::merge::patch::{Element, Op};
 
 /// A model without a mode is a model of one's own, and not one beside the host's. A cache that is passed
@@ -24,6 +23,16 @@ pub(super) fn cpu(target: Node<'_, '_>, wanted: &mut Said<'_>) {
         && wanted.child("model").is_some_and(is_named)
     {
         say("mode", "custom", wanted.to_mut());
+    }
+    // Of a model of the host's own the guest may still be told another vendor.
+    let vendor = child(target, "model").and_then(|model| model.attribute("vendor_id"));
+    if wanted.attribute("mode") == Some("host-model")
+        && wanted.child("model").is_none()
+        && let Some(vendor) = vendor.filter(|_| target.attribute("mode") != Some("host-model"))
+    {
+        let mut model = part("model", wanted);
+        say("vendor_id", vendor, &mut model);
+        wanted.to_mut().children.push(model);
     }
     let new = wanted.attribute("mode");
     let is_passed =
@@ -138,31 +147,30 @@ pub(super) fn schedulers(target: Node<'_, '_>, wanted: &mut Said<'_>) {
     }
 }
 
-/// What says the boot order in the way that the patch does not: of devices, or of `<os>`. libvirt refuses both
-/// together, and adds `<boot dev='hd'/>` itself where nothing is said.
-pub(in crate::merge) fn superseded<'a>(root: Node<'a, 'a>, wanted: &Element) -> Vec<Node<'a, 'a>> {
-    let says = |part: &Element, key: &str| {
-        let sets = matches!(part.op, Op::Merge | Op::Replace | Op::Append);
-        part.name == "boot" && part.namespace.is_none() && sets && part.attribute(key).is_some()
+/// What says the boot order in the way that the patch does not, where `edits` make one: of devices, or of `<os>`.
+/// libvirt refuses both together, and adds `<boot dev='hd'/>` itself where nothing is said.
+pub(in crate::merge) fn superseded<'a>(
+    root: Node<'a, 'a>,
+    wanted: &Element,
+    edits: &[Edit],
+) -> Vec<Node<'a, 'a>> {
+    // No value has a '<' in it.
+    let makes = |key: &str| {
+        let boots = edits
+            .iter()
+            .flat_map(|edit| edit.text.split("<boot ").skip(1));
+        let mut tags = boots.filter_map(|boot| boot.split('>').next());
+        tags.any(|tag| tag.contains(key))
     };
-    let os = wanted.child("os").filter(|os| !os.op.makes_none());
-    let of_os = os.is_some_and(|os| os.children.iter().any(|boot| says(boot, "dev")));
-    let there = child(root, "devices").map(Children::of);
-    let of_devices = wanted.child("devices").is_some_and(|devices| {
-        devices.children.iter().any(|device| {
-            let is_made = match device.op {
-                Op::Merge | Op::Replace | Op::Append => true,
-                // Of what is not there nothing boots.
-                Op::Update => there
-                    .as_ref()
-                    .is_some_and(|there| !matches!(there.find(device), Match::None)),
-                _ => false,
-            };
-            is_made && device.children.iter().any(|boot| says(boot, "order"))
-        })
-    });
-    match (of_os, of_devices) {
-        (false, true) => {
+    let is_kept = |os: &Element| {
+        os.op == Op::Keep
+            || os
+                .children
+                .iter()
+                .any(|one| one.name == "boot" && one.op == Op::Keep)
+    };
+    match (makes("dev="), makes("order=")) {
+        (false, true) if !wanted.child("os").is_some_and(is_kept) => {
             let os = child(root, "os").into_iter();
             os.flat_map(|os| children(os, "boot")).collect()
         }

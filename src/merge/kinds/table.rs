@@ -259,6 +259,17 @@ pub(super) const KINDS: &[Kinds] = &[
             &[kind(These(&["no"]), &["address"], &[])],
         )
     },
+    kinds(
+        DEVICES,
+        "audio",
+        "@type",
+        &[
+            kind(These(&["pulseaudio"]), &["serverName"], &[]),
+            kind(These(&["oss"]), &["tryMMap", "exclusive", "dspPolicy"], &[]),
+            kind(These(&["sdl"]), &["driver"], &[]),
+            kind(These(&["file"]), &["path"], &[]),
+        ],
+    ),
     // An address on one bus is none on another.
     kinds(
         DEVICES,
@@ -333,7 +344,6 @@ pub(super) const OTHERS: &[Other] = &[
     other("graphics", "listen", "type"),
     other("rng", "backend", "model"),
     other("tpm", "backend", "type"),
-    other("devices", "audio", "type"),
     other("domain", "launchSecurity", "type"),
     other("domain", "seclabel", "type"),
     other("interface", "virtualport", "type"),

@@ -240,8 +240,8 @@ fn what_belongs_to_the_old_kind_of_a_device_goes() {
         ),
         (
             "<audio id='2' type='pulseaudio' serverName='s'><input mixingEngine='no'/></audio>",
-            "<audio type='none'/>",
-            "<audio id='2' type='none'/>",
+            "<audio type='alsa'/>",
+            "<audio id='2' type='alsa'><input mixingEngine='no'/></audio>",
         ),
         (
             "<memballoon model='virtio'><stats period='5'/><address type='pci'/></memballoon>",
@@ -289,6 +289,11 @@ fn what_belongs_to_the_old_kind_of_a_device_goes() {
             "<graphics type='vnc' port='-1' autoport='yes'/>",
             "<graphics type='vnc' port='5905'/>",
             "<graphics type='vnc' port='5905' autoport='no'/>",
+        ),
+        (
+            "<graphics type='vnc' port='-1' autoport='yes'/>",
+            "<graphics type='vnc' port='5905' patch:unset='autoport'/>",
+            "<graphics type='vnc' port='5905'/>",
         ),
         (
             "<graphics type='vnc' port='5901' autoport='no'/>",
@@ -339,6 +344,11 @@ fn what_belongs_to_the_old_mode_of_the_cpu_goes() {
             "<cpu mode='host-passthrough' migratable='on'><cache mode='passthrough'/></cpu>",
             "<cpu mode='maximum'/>",
             "<cpu mode='maximum' migratable='on'><cache mode='passthrough'/></cpu>",
+        ),
+        (
+            "<cpu mode='custom' match='exact'><model fallback='forbid' vendor_id='GenuineIntel'>qemu64</model></cpu>",
+            "<cpu mode='host-model'/>",
+            "<cpu mode='host-model' match='exact'><model vendor_id='GenuineIntel'/></cpu>",
         ),
         // A model without a mode is one of one's own.
         (
@@ -447,6 +457,13 @@ fn what_says_the_same_in_another_way_goes() {
                 disk(order)
             )),
             both("", &disk(order)),
+        ),
+        (
+            both("", &disk(order)),
+            d(
+                "<os><boot dev='hd'/></os><devices><disk><target dev='a'/><boot patch:unset='order'/></disk></devices>",
+            ),
+            both(hd, &disk("")),
         ),
         (
             both("", &disk(order)),
@@ -601,9 +618,29 @@ fn what_is_not_to_change_takes_nothing_out() {
         "<disk><target dev='vda'/><boot order='1' patch:op='keep'/></disk>",
         "<disk><target dev='vda'/><boot order='1' patch:op='update'/></disk>",
         "<disk patch:op='update'><target dev='vdb'/><boot order='1'/></disk>",
+        "<disk><target dev='vdb' patch:op='update'/><boot order='1'/></disk>",
     ] {
         check(&before, &devices(patch), &before);
     }
+    let ordered = both("", "<disk><target dev='vda'/><boot order='1'/></disk>");
+    check(
+        &ordered,
+        &d("<os patch:op='default'><boot dev='hd'/></os>"),
+        &ordered,
+    );
+    let rbd = "<disk type='network'><auth username='u'/><source protocol='rbd' name='x'/><target dev='vda'/></disk>";
+    check(
+        &devices(rbd),
+        &devices("<disk><source><auth patch:op='keep'/></source><target dev='vda'/></disk>"),
+        &devices(rbd),
+    );
+    check(
+        &devices("<interface type='network'><source network='n'/></interface>"),
+        &devices(
+            "<interface type='bridge'><source bridge='b'/><vlan patch:op='update'><tag id='5'/></vlan></interface>",
+        ),
+        &devices("<interface type='bridge'><source bridge='b'/></interface>"),
+    );
     let efi = d("<os firmware='efi'><type>hvm</type></os>");
     check(
         &efi,
