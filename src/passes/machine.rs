@@ -30,8 +30,8 @@ mod known;
 use super::guest::Machine;
 use super::settings::{Setting, one_of};
 use super::{Context, Ensure, Needs, Outcome, Pass, guest};
-use crate::document::Document;
-use crate::merge::Patch;
+use crate::document::{Document, text_of};
+use crate::merge::{Op, Patch};
 use known::Known;
 
 /// The pass.
@@ -65,7 +65,7 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     let known = Known::new(document, context.facts);
     let convert = context.settings.get("machine.convert") == Some("yes") || context.template;
     match guest::machine(document) {
-        Machine::Q35 => version(name, &known),
+        Machine::Q35 => version(document, name, &known),
         Machine::I440fx if convert => match convert::patch(document, name, &known) {
             Ok(ensure) => ensure.into(),
             Err(reason) => Outcome::blocked(reason),
@@ -96,7 +96,7 @@ pub(super) fn doubt(document: &Document<'_>, context: &Context<'_>) -> Option<St
 }
 
 /// A q35 machine stays, and so does its version where the host knows it.
-fn version(name: &str, known: &Known<'_>) -> Outcome {
+fn version(document: &Document<'_>, name: &str, known: &Known<'_>) -> Outcome {
     let deprecated = known
         .is_deprecated(name)
         .then(|| format!("QEMU has announced that it will drop '{name}'"));
@@ -112,7 +112,30 @@ fn version(name: &str, known: &Known<'_>) -> Outcome {
         "{} does not know {name}; {nearest} is the nearest",
         known.qemu()
     );
-    Ensure::new(patch(&nearest), reason, "").into()
+    Ensure::new(exactly(document, &nearest), reason, "").into()
+}
+
+/// The machine type to the letter: merged, `q35` would be the version that is there.
+fn exactly(document: &Document<'_>, machine: &str) -> Patch {
+    let Some(there) = document.find(&["os", "type"]) else {
+        return patch(machine);
+    };
+    let mut element = xmltree::Element::new("type");
+    for attribute in there.attributes() {
+        let value = match attribute.name() {
+            "machine" => machine,
+            _ => attribute.value(),
+        };
+        let name = attribute.name().to_owned();
+        element.attributes.insert(name, value.to_owned());
+    }
+    let text = text_of(there).unwrap_or_default();
+    element
+        .children
+        .push(xmltree::XMLNode::Text(text.to_owned()));
+    let mut patch = Patch::new("machine", "<domain/>");
+    patch.add(&["os"], Op::Replace, element);
+    patch
 }
 
 fn patch(machine: &str) -> Patch {

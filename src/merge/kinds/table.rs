@@ -270,6 +270,15 @@ pub(super) const KINDS: &[Kinds] = &[
             kind(These(&["file"]), &["path"], &[]),
         ],
     ),
+    kinds(
+        DEVICES,
+        "memballoon",
+        "@model",
+        &[
+            kind(These(&["none"]), &[], &[]),
+            kind(Others, &[], &["address", "driver"]),
+        ],
+    ),
     // An address on one bus is none on another.
     kinds(
         DEVICES,
@@ -352,10 +361,6 @@ pub(super) const OTHERS: &[Other] = &[
     Other {
         default: Some("custom"),
         ..other("features", "hyperv", "mode")
-    },
-    Other {
-        only: Some("none"),
-        ..other("devices", "memballoon", "model")
     },
     Other {
         only: Some("none"),

@@ -246,7 +246,7 @@ fn what_belongs_to_the_old_kind_of_a_device_goes() {
         (
             "<memballoon model='virtio'><stats period='5'/><address type='pci'/></memballoon>",
             "<memballoon model='none'/>",
-            "<memballoon model='none'/>",
+            "<memballoon model='none'><stats period='5'/></memballoon>",
         ),
         (
             "<video><model type='virtio' heads='1'><acceleration accel3d='yes'/></model><address type='pci'/></video>",
