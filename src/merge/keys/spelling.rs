@@ -98,3 +98,24 @@ fn set(value: &str) -> Option<String> {
     }
     Some(idset::format(&idset::parse(value)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machine_aliases() {
+        for (versioned, alias, same) in [
+            ("pc-q35-7.2", "q35", true),
+            ("pc-q35-rhel9.0.0", "q35", true),
+            ("pc-i440fx-7.2", "pc", true),
+            ("virt-7.2", "virt", true),
+            ("pc-i440fx-7.2", "q35", false),
+            ("pc-q35-7.2", "pc-q35-7", false),
+            ("pc-q35-7.2", "pc-q35", false),
+            ("pc-q35-7.2", "pc", false),
+        ] {
+            assert_eq!(is_version_of(versioned, alias), same, "{versioned} {alias}");
+        }
+    }
+}

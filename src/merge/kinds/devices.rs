@@ -94,12 +94,21 @@ pub(super) fn unset_in(name: &str, attributes: Names, target: Node<'_, '_>, want
         let said = part(name, wanted);
         wanted.to_mut().children.push(said);
     }
+    amend(name, wanted, |said| {
+        attributes.iter().for_each(|name| unset(name, there, said));
+    });
+}
+
+/// Changes what `wanted` says of its parts of this name that keep what is not said.
+fn amend(name: &str, wanted: &mut Said<'_>, change: impl Fn(&mut Said<'_>)) {
+    let is_it = |part: &Element| part.name == name && part.namespace.is_none() && is_merged(part);
+    if !wanted.children.iter().any(is_it) {
+        return;
+    }
     let parts = wanted.to_mut().children.iter_mut();
-    for part in parts.filter(|part| part.name == name && is_merged(part)) {
+    for part in parts.filter(|part| is_it(part)) {
         let mut said = Cow::Borrowed(&*part);
-        for name in attributes {
-            unset(name, there, &mut said);
-        }
+        change(&mut said);
         let said = said.into_owned();
         *part = said;
     }
@@ -110,7 +119,6 @@ fn source(target: Node<'_, '_>, wanted: &mut Said<'_>) {
     let Some(there) = child(target, "source") else {
         return;
     };
-    let is_it = |one: &Element| one.name == "source" && one.namespace.is_none();
     let new = said_part(wanted, "source");
     let is_another_image = new.is_some_and(|new| {
         let mut names = NAMES_THE_IMAGE.iter();
@@ -136,13 +144,9 @@ fn source(target: Node<'_, '_>, wanted: &mut Said<'_>) {
         remove_unsaid("encryption", target, wanted);
     }
     if is_another_image {
-        let parts = wanted.to_mut().children.iter_mut();
-        for part in parts.filter(|part| is_it(part) && is_merged(part)) {
-            let mut said = Cow::Borrowed(&*part);
-            remove_unsaid("slices", there, &mut said);
-            let said = said.into_owned();
-            *part = said;
-        }
+        amend("source", wanted, |said| {
+            remove_unsaid("slices", there, said)
+        });
     }
     let of = |value: &str| SOURCES.iter().find(|(name, ..)| *name == value);
     let (Some(was), Some(new)) = (of(old), changed.as_deref()) else {
@@ -150,18 +154,14 @@ fn source(target: Node<'_, '_>, wanted: &mut Said<'_>) {
     };
     let (its_attributes, its_parts) =
         of(new).map_or((&[] as Names, &[] as Names), |one| (one.1, one.2));
-    let parts = wanted.to_mut().children.iter_mut();
-    for part in parts.filter(|part| is_it(part) && is_merged(part)) {
-        let mut said = Cow::Borrowed(&*part);
+    amend("source", wanted, |said| {
         for name in was.1.iter().filter(|name| !its_attributes.contains(name)) {
-            unset(name, there, &mut said);
+            unset(name, there, said);
         }
         for name in was.2.iter().filter(|name| !its_parts.contains(name)) {
-            remove_unsaid(name, there, &mut said);
+            remove_unsaid(name, there, said);
         }
-        let said = said.into_owned();
-        *part = said;
-    }
+    });
 }
 
 /// Where in the network an image is. The host of one that has one only is another by another name, and not one more.
