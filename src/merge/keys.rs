@@ -43,6 +43,20 @@ struct Identity {
     unique: bool,
     /// A key the patch does not name is not to be there.
     whole: bool,
+    /// The first key settles it where it is named; the others then tell only several apart.
+    first_settles: bool,
+}
+
+impl Identity {
+    /// The keys and the ties, as far as `says` knows of the first key.
+    fn parts(&self, says: impl Fn(Key) -> bool) -> (&'static [Key], &'static [Key]) {
+        match self.keys.split_first_chunk::<1>() {
+            Some((first, rest)) if self.first_settles && first.iter().all(|key| says(key)) => {
+                (first, rest)
+            }
+            _ => (self.keys, self.tie),
+        }
+    }
 }
 
 const fn by(parent: &'static str, name: &'static str, keys: &'static [Key]) -> Identity {
@@ -54,6 +68,7 @@ const fn by(parent: &'static str, name: &'static str, keys: &'static [Key]) -> I
         many: false,
         unique: false,
         whole: false,
+        first_settles: false,
     }
 }
 
@@ -71,7 +86,11 @@ const IDENTITIES: &[Identity] = &[
         tie: &["@model"],
         ..by("devices", "controller", &["@type", "@index"])
     },
-    by("devices", "interface", &["mac@address", "alias@name"]),
+    Identity {
+        // One that is given a name of its own is the one with that address.
+        first_settles: true,
+        ..by("devices", "interface", &["mac@address", "alias@name"])
+    },
     by("devices", "filesystem", &["target@dir"]),
     Identity {
         many: true,
@@ -240,7 +259,7 @@ impl<'a, 't> Children<'a, 't> {
             return there.map_or(Match::None, Match::One);
         }
         let identity = identity(self.parent.tag_name().name(), &wanted.name);
-        let tie = identity.map_or(&[] as &[Key], |identity| identity.tie);
+        let (_, tie) = parts(identity, wanted);
         let mut free = self.of_identity(wanted);
         free.retain(|node| !taken.contains(&node.id()));
         let mut unlike = Vec::new();
@@ -285,7 +304,7 @@ impl<'a, 't> Children<'a, 't> {
     /// All children that `wanted` may speak of where no other speaks beside it, in order.
     pub fn meant(&self, wanted: &Element) -> Vec<Node<'a, 't>> {
         let identity = identity(self.parent.tag_name().name(), &wanted.name);
-        let tie = identity.map_or(&[] as &[Key], |identity| identity.tie);
+        let (_, tie) = parts(identity, wanted);
         let mut candidates = self.of_identity(wanted);
         if candidates.len() > 1 {
             candidates.retain(|node| agree(*node, wanted, tie));
@@ -296,7 +315,7 @@ impl<'a, 't> Children<'a, 't> {
     /// The children with the identity of `wanted`, in order.
     fn of_identity(&self, wanted: &Element) -> Vec<Node<'a, 't>> {
         let identity = identity(self.parent.tag_name().name(), &wanted.name);
-        let keys = identity.map_or(&[] as &[Key], |identity| identity.keys);
+        let (keys, _) = parts(identity, wanted);
         let mut candidates = self.candidates(wanted, keys);
         candidates.retain(|node| agree(*node, wanted, keys));
         if identity.is_some_and(|identity| identity.whole) {
@@ -452,6 +471,12 @@ fn is_companion(wanted: &Element, there: Node<'_, '_>) -> bool {
         && there.attribute("model").is_some_and(is_ich9)
 }
 
+fn parts(identity: Option<&Identity>, wanted: &Element) -> (&'static [Key], &'static [Key]) {
+    identity.map_or((&[], &[]), |identity| {
+        identity.parts(|key| in_patch(wanted, key).is_some())
+    })
+}
+
 fn identity(parent: &str, name: &str) -> Option<&'static Identity> {
     let mut all = BY_NAME.get(name)?.iter();
     let is_it = |identity: &&&Identity| identity.parent == parent || identity.parent == "*";
@@ -542,7 +567,9 @@ pub fn identity_of(node: Node<'_, '_>) -> Vec<KeyValue> {
         .parent_element()
         .map_or("", |parent| parent.tag_name().name());
     let keys = match identity(parent, node.tag_name().name()) {
-        Some(identity) if document::namespace_of(node).is_none() || is_qemu(node) => identity.keys,
+        Some(identity) if document::namespace_of(node).is_none() || is_qemu(node) => {
+            identity.parts(|key| settles(node, key)).0
+        }
         _ => &[],
     };
     keys.iter()
@@ -555,6 +582,21 @@ pub fn identity_of(node: Node<'_, '_>) -> Vec<KeyValue> {
             })
         })
         .collect()
+}
+
+/// Whether no other element of its name has the same key.
+fn settles(node: Node<'_, '_>, key: Key) -> bool {
+    let mut others = node
+        .parent()
+        .into_iter()
+        .flat_map(|parent| parent.children());
+    let value = in_document(node, key).map(spelt);
+    value.is_some()
+        && others.all(|other| {
+            other == node
+                || other.tag_name() != node.tag_name()
+                || in_document(other, key).map(spelt) != value
+        })
 }
 
 fn is_qemu(node: Node<'_, '_>) -> bool {

@@ -195,3 +195,46 @@ fn what_the_next_run_would_take_for_another_is_not_made() {
     check(&devices(hub), &keep("append"), &two);
     check(&two, &keep("merge"), &two);
 }
+
+/// A network interface is known by its address; a name of its own tells apart only where no
+/// address is said, or several have it.
+#[test]
+fn the_address_of_an_interface_settles_which_one_it_is() {
+    let mac = "<mac address='52:54:00:aa:bb:cc'/>";
+    for (before, patch, after) in [
+        // Given a name, given another one, and none.
+        (
+            format!("<interface>{mac}</interface>"),
+            format!("<interface>{mac}<alias name='ua-a'/></interface>"),
+            format!("<interface>{mac}<alias name='ua-a'/></interface>"),
+        ),
+        (
+            format!("<interface/><interface>{mac}<alias name='ua-b'/></interface>"),
+            format!("<interface>{mac}<alias name='ua-a'/></interface>"),
+            format!("<interface/><interface>{mac}<alias name='ua-a'/></interface>"),
+        ),
+        (
+            format!("<interface>{mac}<alias name='ua-b'/></interface>"),
+            format!("<interface>{mac}<alias name='ua-b' patch:op='remove'/></interface>"),
+            format!("<interface>{mac}</interface>"),
+        ),
+        // Two with one address: libvirt takes them, with a warning.
+        (
+            format!(
+                "<interface>{mac}<alias name='ua-a'/></interface><interface>{mac}<alias name='ua-b'/></interface>"
+            ),
+            format!("<interface>{mac}<model type='virtio'/><alias name='ua-b'/></interface>"),
+            format!(
+                "<interface>{mac}<alias name='ua-a'/></interface><interface>{mac}<model type='virtio'/><alias name='ua-b'/></interface>"
+            ),
+        ),
+        // Without an address the name says which one.
+        (
+            format!("<interface>{mac}</interface>"),
+            "<interface><alias name='ua-a'/></interface>".to_owned(),
+            format!("<interface>{mac}</interface><interface><alias name='ua-a'/></interface>"),
+        ),
+    ] {
+        check(&devices(&before), &devices(&patch), &devices(&after));
+    }
+}
