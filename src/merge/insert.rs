@@ -77,6 +77,14 @@ impl New<'_, '_> {
         let key = order::number(parent, &element.name)?;
         element.attribute(key)?.trim().parse().ok()
     }
+
+    /// Whether libvirt takes it as the first of its name only.
+    fn leads(&self, parent: &str) -> bool {
+        match &self.what {
+            What::Element(element) => order::leads(parent, element),
+            _ => false,
+        }
+    }
 }
 
 /// The elements of one parent that a patch has spoken of so far. Among those of one name a new one
@@ -167,7 +175,7 @@ impl<'m> Merger<'m> {
         }
         new.sort_by_key(|one| {
             let rank = order::rank(parent, one.name()).unwrap_or(usize::MAX);
-            (rank, one.number(parent))
+            (rank, !one.leads(parent), one.number(parent))
         });
         let parts = Parts::of(self.text, target);
         let layout = self.layout(target, &parts);
@@ -179,7 +187,9 @@ impl<'m> Merger<'m> {
         } else {
             let places = Places::of(self.text, target, &parts);
             for one in &new {
-                let at = match (places.of_number(parent, one), &one.beside) {
+                let settled = places.of_number(parent, one);
+                let settled = settled.or_else(|| places.of_leading(parent, one));
+                let at = match (settled, &one.beside) {
                     (Some(at), _) => at,
                     (None, Beside::Nothing) => places.of_rank(order::rank(parent, one.name())),
                     (None, Beside::After(node)) => places.after(*node),
@@ -320,6 +330,17 @@ impl<'m> Places<'m> {
             Some((_, node)) => Some(self.after(node)),
             None => all.next().map(|(_, node)| self.before(node)),
         }
+    }
+
+    /// One that has to be the first of its name, before those that are there.
+    fn of_leading(&self, parent: &str, new: &New<'_, 'm>) -> Option<usize> {
+        let name = new.name();
+        let is_one = |node: &Node<'_, '_>| {
+            node.tag_name().name() == name && document::namespace_of(*node).is_none()
+        };
+        let mut there = self.elements.iter().map(|(_, node)| *node);
+        let first = there.find(is_one).filter(|_| new.leads(parent))?;
+        (!order::is_leading(first)).then(|| self.before(first))
     }
 
     /// After the last sibling that libvirt writes no later than this one; at the start otherwise.

@@ -1,6 +1,11 @@
 //! The order in which libvirt's formatter writes children (libvirt 11.3: conf/domain_conf.c,
 //! conf/cpu_conf.c), so that a new element lands where a later dump would show it.
 
+use roxmltree::Node;
+
+use super::patch::Element;
+use crate::document;
+
 /// The position of `name` among the children of `parent`; unknown names come after known ones.
 pub fn rank(parent: &str, name: &str) -> Option<usize> {
     let order: &[&str] = match parent {
@@ -71,6 +76,24 @@ pub fn number(parent: &str, name: &str) -> Option<&'static str> {
         ("numatune", "memnode") => "cellid",
         _ => return None,
     })
+}
+
+/// Whether libvirt takes such an element only as the first of its name: the console on the first
+/// serial port ("Only the first console can be a serial port", libvirt 9.0).
+pub fn leads(parent: &str, element: &Element) -> bool {
+    let target = element.child("target");
+    (parent, element.name.as_str()) == ("devices", "console")
+        && is_serial(target.and_then(|target| target.attribute("type")))
+}
+
+/// Whether a console of a document is one that [`leads`].
+pub fn is_leading(console: Node<'_, '_>) -> bool {
+    let target = document::child(console, "target");
+    is_serial(target.and_then(|target| target.attribute("type")))
+}
+
+fn is_serial(target: Option<&str>) -> bool {
+    target.is_none_or(|kind| kind == "serial")
 }
 
 const DOMAIN: &[&str] = &[

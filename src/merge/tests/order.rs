@@ -101,3 +101,29 @@ fn parts_of_devices_stand_where_libvirt_writes_them() {
         check(&domain(before), &domain(patch), &domain(after));
     }
 }
+
+/// libvirt 9.0: "Only the first console can be a serial port".
+#[test]
+fn the_console_of_the_serial_port_is_the_first() {
+    let serial = "<console type='pty'>\n      <target type='serial'/>\n    </console>";
+    let virtio = "<console type='pty'>\n      <target type='virtio'/>\n    </console>";
+    let socket = "<console type='unix'><target type='virtio' port='1'/></console>";
+    let devices = |all: &[&str]| inside("<devices>", all, "</devices>");
+    for (before, patch, after) in [
+        (vec![virtio], vec![serial], vec![serial, virtio]),
+        (vec![virtio], vec![virtio, serial], vec![serial, virtio]),
+        (
+            vec!["<rng/>"],
+            vec![virtio, serial],
+            vec![serial, virtio, "<rng/>"],
+        ),
+        (vec![serial], vec![virtio], vec![serial, virtio]),
+        (
+            vec![virtio, socket],
+            vec![serial],
+            vec![serial, virtio, socket],
+        ),
+    ] {
+        check(&devices(&before), &devices(&patch), &devices(&after));
+    }
+}
