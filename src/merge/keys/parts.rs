@@ -4,7 +4,7 @@
 //! devices, but for those that nothing but their order tells apart (`<certificate>`, `<baseBoard>`). What is
 //! `unique` libvirt refuses with one key, or keeps the last of (measured with 9.0).
 
-use super::{Identity, Key, by, unique};
+use super::table::{Identity, Key, by, unique};
 
 /// Told apart also by what it does not say: without a class, a filter is for every class.
 const fn whole(parent: &'static str, name: &'static str, keys: &'static [Key]) -> Identity {
