@@ -262,6 +262,18 @@ fn patches_take_out_what_libvirt_would_refuse_beside_them(libvirt: &Daemon) {
             "<filesystem type='mount' accessmode='mapped'><driver type='path' wrpolicy='immediate'/><source dir='/usr'/><target dir='share'/></filesystem>",
             "wrpolicy",
         ),
+        (
+            "virtiofs",
+            "",
+            "<filesystem type='mount' accessmode='mapped' fmode='0644' dmode='0755' multidevs='remap'><source dir='/usr'/><target dir='share'/><readonly/></filesystem>",
+            "readonly",
+        ),
+        (
+            "virtiofs",
+            "",
+            "<filesystem type='mount' accessmode='squash' model='virtio-transitional'><source dir='/usr'/><target dir='share'/></filesystem>",
+            "transitional",
+        ),
     ]
     .into_iter()
     .enumerate()

@@ -193,19 +193,23 @@ pub(super) const KINDS: &[Kinds] = &[
         "@type",
         &[kind(Each, &[], &["source"])],
     ),
-    kinds(
-        DEVICES,
-        "filesystem",
-        "driver@type",
-        &[
-            kind(These(&["virtiofs"]), &[], &["binary"]),
-            kind(
-                Others,
-                &["accessmode", "fmode", "dmode", "multidevs"],
-                &["readonly"],
-            ),
-        ],
-    ),
+    Kinds {
+        // Of a share, and libvirt stores it so: without a driver.
+        default: Some("path"),
+        ..kinds(
+            DEVICES,
+            "filesystem",
+            "driver@type",
+            &[
+                kind(These(&["virtiofs"]), &[], &["binary"]),
+                kind(
+                    Others,
+                    &["model", "accessmode", "fmode", "dmode", "multidevs"],
+                    &["readonly"],
+                ),
+            ],
+        )
+    },
     kinds(DEVICES, "serial", "@type", CHARACTER),
     kinds(DEVICES, "parallel", "@type", CHARACTER),
     kinds(DEVICES, "console", "@type", CHARACTER),

@@ -139,6 +139,17 @@ fn what_belongs_to_the_old_kind_of_a_device_goes() {
             "<filesystem><driver type='virtiofs'/></filesystem>",
             "<filesystem><driver type='virtiofs'/><source dir='/s'/></filesystem>",
         ),
+        // A share by 9p needs no driver.
+        (
+            "<filesystem model='virtio' accessmode='mapped' fmode='0644' multidevs='remap'><source dir='/s'/><readonly/></filesystem>",
+            "<filesystem accessmode='passthrough'><driver type='virtiofs'/></filesystem>",
+            "<filesystem accessmode='passthrough'><driver type='virtiofs'/><source dir='/s'/></filesystem>",
+        ),
+        (
+            "<filesystem accessmode='mapped'><source dir='/s'/><readonly/></filesystem>",
+            "<filesystem><driver type='path' wrpolicy='immediate'/></filesystem>",
+            "<filesystem accessmode='mapped'><driver type='path' wrpolicy='immediate'/><source dir='/s'/><readonly/></filesystem>",
+        ),
         (
             "<vsock><cid auto='no' address='9'/></vsock>",
             "<vsock><cid auto='yes'/></vsock>",
