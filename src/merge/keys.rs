@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
@@ -42,12 +43,22 @@ pub enum Match<'a, 't> {
 pub struct Children<'a, 't> {
     parent: Node<'a, 't>,
     names: RefCell<Option<ByName<'a, 't>>>,
-    keys: RefCell<HashMap<(String, Key), ByValue<'a, 't>>>,
+    keys: RefCell<HashMap<Keyed, ByValues<'a, 't>>>,
     lookups: std::cell::Cell<usize>,
 }
 
 type ByName<'a, 't> = HashMap<(Option<String>, String), Vec<Node<'a, 't>>>;
-type ByValue<'a, 't> = HashMap<String, Vec<Node<'a, 't>>>;
+
+/// The expanded name of elements, and keys they are told by.
+type Keyed = (Option<String>, String, Vec<Key>);
+
+/// The elements of one name that have some keys, by the values of these.
+#[derive(Default)]
+struct ByValues<'a, 't> {
+    all: HashMap<Vec<String>, Vec<Node<'a, 't>>>,
+    /// Those in which a part that holds such a key is there twice.
+    several: Vec<Node<'a, 't>>,
+}
 
 /// From this many lookups below one parent on, an index of the names pays.
 const WORTH_AN_INDEX: usize = 8;
@@ -154,12 +165,24 @@ impl<'a, 't> Children<'a, 't> {
     }
 
     /// The children with the name of `wanted`, in order; where there are many lookups, only those
-    /// that have its own key as well.
+    /// that may say all that it says.
     pub fn with_key(&self, wanted: &Element) -> Vec<Node<'a, 't>> {
-        let keys = identity(self.parent.tag_name().name(), &wanted.name)
-            .map_or(&[] as &[Key], |identity| identity.keys);
-        let own = keys.iter().take_while(|key| key.starts_with('@')).count();
-        self.candidates(wanted, keys.get(..own).unwrap_or_default())
+        let parent = self.parent.tag_name().name();
+        let identity = identity(parent, &wanted.name);
+        let keys: Vec<Key> = identity
+            .filter(|_| op_of_key(parent, wanted).is_none())
+            .into_iter()
+            .flat_map(|identity| identity.keys)
+            // A text is compared as it is read, and not as it is written.
+            .filter(|key| key.contains('@'))
+            .copied()
+            .collect();
+        self.by_values(wanted, &keys, |found, several| {
+            let mut all = [found, several].concat();
+            all.sort_by_key(|node| node.range().start);
+            all.dedup();
+            all
+        })
     }
 
     /// All children with the expanded name of `wanted`, in order.
@@ -188,21 +211,40 @@ impl<'a, 't> Children<'a, 't> {
         what(all.map_or(&[], Vec::as_slice))
     }
 
-    /// Those that can be meant: with many of one name, only those with the right first key.
+    /// Those that can be meant: with many of one name, only those with the right keys.
     fn candidates(&self, wanted: &Element, keys: &[Key]) -> Vec<Node<'a, 't>> {
-        let first = keys
-            .iter()
-            .find_map(|key| in_patch(wanted, key).map(|value| (*key, spelt(&value).into_owned())));
-        // A size is the same in another unit.
-        let first = first.filter(|(key, _)| *key != SIZE);
-        let Some((key, value)) = first.filter(|_| self.lookups.get() + 1 >= WORTH_AN_INDEX) else {
+        self.by_values(wanted, keys, |found, _| found.to_vec())
+    }
+
+    /// Those whose keys have the values that `wanted` says, and those where one of the keys has several;
+    /// where there are few lookups, or it says none, all of its name.
+    fn by_values(
+        &self,
+        wanted: &Element,
+        keys: &[Key],
+        what: impl FnOnce(&[Node<'a, 't>], &[Node<'a, 't>]) -> Vec<Node<'a, 't>>,
+    ) -> Vec<Node<'a, 't>> {
+        if self.lookups.get() + 1 < WORTH_AN_INDEX {
             return self.named(wanted);
+        }
+        // A size is the same in another unit.
+        let said = keys.iter().filter(|key| **key != SIZE);
+        let said = said.filter_map(|key| Some((*key, spelt(&in_patch(wanted, key)?).into_owned())));
+        let (said, values): (Vec<Key>, Vec<String>) = said.unzip();
+        if said.is_empty() {
+            return self.named(wanted);
+        }
+        let mut by_keys = self.keys.borrow_mut();
+        let keyed = (wanted.namespace.clone(), wanted.name.clone(), said);
+        let index = match by_keys.entry(keyed) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(new) => {
+                let index = by_values(&self.named(wanted), &new.key().2);
+                new.insert(index)
+            }
         };
-        let mut by_key = self.keys.borrow_mut();
-        let by_value = by_key
-            .entry((wanted.name.clone(), key))
-            .or_insert_with(|| by_value(&self.named(wanted), key));
-        by_value.get(&value).cloned().unwrap_or_default()
+        let found = index.all.get(&values).map_or(&[] as &[_], Vec::as_slice);
+        what(found, &index.several)
     }
 }
 
@@ -221,15 +263,33 @@ fn by_name<'a, 't>(parent: Node<'a, 't>) -> ByName<'a, 't> {
     index
 }
 
-fn by_value<'a, 't>(nodes: &[Node<'a, 't>], key: Key) -> ByValue<'a, 't> {
-    let mut index = ByValue::new();
+fn by_values<'a, 't>(nodes: &[Node<'a, 't>], keys: &[Key]) -> ByValues<'a, 't> {
+    let mut index = ByValues::default();
     for node in nodes {
-        if let Some(value) = in_document(*node, key) {
-            let value = spelt(value).into_owned();
-            index.entry(value).or_default().push(*node);
+        let value = |key: &Key| Some(spelt(in_document(*node, key)?).into_owned());
+        if let Some(values) = keys.iter().map(value).collect() {
+            index.all.entry(values).or_insert_with(Vec::new).push(*node);
+        }
+        if keys.iter().any(|key| has_several(*node, key)) {
+            index.several.push(*node);
         }
     }
     index
+}
+
+/// Whether a part on the way to a key is there more than once.
+fn has_several(node: Node<'_, '_>, key: Key) -> bool {
+    let mut at = node;
+    let names = split(key).0.split('/').filter(|name| !name.is_empty());
+    for name in names {
+        let mut parts = at.children().filter(|part| part.tag_name().name() == name);
+        match (parts.next(), parts.next()) {
+            (Some(part), None) => at = part,
+            (None, _) => return false,
+            (Some(_), Some(_)) => return true,
+        }
+    }
+    false
 }
 
 /// What tells an element of a patch apart from its like: two with the same are told by their order.

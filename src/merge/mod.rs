@@ -299,9 +299,9 @@ impl<'m> Merger<'m> {
                 let is_single = children.parent() == self.document.root()
                     && wanted.namespace.is_none()
                     && document::SINGLETONS.contains(&wanted.name.as_str());
-                let mut others = children.named(wanted).into_iter();
+                let remains = |node: &Node<'_, '_>| !siblings.removed.contains(&node.id());
                 if is_single
-                    && let Some(other) = others.find(|node| !siblings.removed.contains(&node.id()))
+                    && let Some(other) = children.named(wanted).into_iter().find(remains)
                     && !element_matches(other, wanted, false)
                 {
                     let message = format!(
@@ -312,7 +312,7 @@ impl<'m> Merger<'m> {
                     return Err(self.error(wanted, message).at(place));
                 }
                 // Of several that are appended each needs one of its own.
-                let there = children.named(wanted).into_iter().find(|node| {
+                let there = children.with_key(wanted).into_iter().find(|node| {
                     !siblings.appended.contains(&node.id())
                         && !siblings.removed.contains(&node.id())
                         && element_matches(*node, wanted, false)
