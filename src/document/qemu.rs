@@ -316,30 +316,31 @@ fn lost_block(node: Node<'_, '_>, below_root: bool, report: &mut impl FnMut(Node
         Some(prefix) => format!("{prefix}:{}", name.name()),
         None => name.name().to_owned(),
     };
-    match name.namespace() {
-        Some(NAMESPACE) if below_root => {}
-        Some(NAMESPACE) => report(
-            node,
-            format!(
-                "libvirt drops this <{written}> without a word: it stands inside <{}>; move it to the end of <domain>, after </devices>",
-                node.parent().map_or("?", |parent| parent.tag_name().name()),
-            ),
-        ),
+    let fault = match name.namespace() {
+        Some(NAMESPACE) => None,
         // bhyve and xen have such blocks of their own.
-        Some(other) if is_of_the_driver(node, other) => {}
-        Some(other) if looks_like_arguments(node) => report(
+        Some(other) if is_of_the_driver(node, other) => return,
+        Some(other) if looks_like_arguments(node) => Some(format!(
+            "its namespace is '{other}'; write xmlns:qemu='{NAMESPACE}'"
+        )),
+        None if name.name() == "commandline" => Some(format!(
+            "it has no prefix; write <qemu:commandline> with xmlns:qemu='{NAMESPACE}' on <domain>, and <qemu:arg> inside"
+        )),
+        _ => return,
+    };
+    let place = (!below_root).then(|| {
+        format!(
+            "it stands inside <{}>; move it to the end of <domain>, after </devices>",
+            node.parent().map_or("?", |parent| parent.tag_name().name()),
+        )
+    });
+    let faults: Vec<String> = fault.into_iter().chain(place).collect();
+    if !faults.is_empty() {
+        let faults = faults.join("; and ");
+        report(
             node,
-            format!(
-                "libvirt drops this <{written}> without a word: its namespace is '{other}'; write xmlns:qemu='{NAMESPACE}'"
-            ),
-        ),
-        None if name.name() == "commandline" => report(
-            node,
-            format!(
-                "libvirt drops this <commandline> without a word: it has no prefix; write <qemu:commandline> with xmlns:qemu='{NAMESPACE}' on <domain>, and <qemu:arg> inside"
-            ),
-        ),
-        _ => {}
+            format!("libvirt drops this <{written}> without a word: {faults}"),
+        );
     }
 }
 
@@ -399,6 +400,21 @@ mod tests {
                 format!("<domain {uri}><devices>\n{block}</devices></domain>"),
                 Some(
                     "2: libvirt drops this <qemu:commandline> without a word: it stands inside <devices>; move it to the end of <domain>, after </devices>",
+                ),
+            ),
+            // Two faults at once.
+            (
+                "<domain><devices>\n<commandline><arg value='-usb'/></commandline></devices></domain>".to_owned(),
+                Some(
+                    "2: libvirt drops this <commandline> without a word: it has no prefix; write <qemu:commandline> with xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0' on <domain>, and <qemu:arg> inside; and it stands inside <devices>; move it to the end of <domain>, after </devices>",
+                ),
+            ),
+            (
+                format!(
+                    "<domain xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.1'><devices>\n{block}</devices></domain>"
+                ),
+                Some(
+                    "2: libvirt drops this <qemu:commandline> without a word: its namespace is 'http://libvirt.org/schemas/domain/qemu/1.1'; write xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'; and it stands inside <devices>; move it to the end of <domain>, after </devices>",
                 ),
             ),
             (

@@ -42,7 +42,8 @@ use crate::host::Cpu;
 use crate::merge::Patch;
 use crate::text;
 use counts::{
-    beyond, contradicted, counts_more, follow_numa, follow_tuning, follow_vcpus, stray_pin,
+    beyond, contradicted, counts_more, fewer_start, follow_numa, follow_tuning, follow_vcpus,
+    stray_pin,
 };
 
 /// The pass.
@@ -330,6 +331,7 @@ fn change(
     if count > present && beyond(document, "vcpupin", "vcpu", 0).next().is_some() {
         notes.push(format!("the vCPUs {present} to {} have no pin", count - 1));
     }
+    notes.extend(fewer_start(document, count));
     let change = match present == count {
         true => shape(count, threads),
         false => format!(

@@ -314,6 +314,13 @@ impl<'a> Builds<'a> {
         }
     }
 
+    /// The template that belongs to a CODE image in its known place; where distributions share that, the
+    /// likelier one's.
+    pub(super) fn usual_template(&self, code: &str) -> Option<&'static str> {
+        let rows = self.known(|build| build.code == code);
+        rows.first().map(|build| build.vars)
+    }
+
     /// Whose builds of that template are of another size than the one it is taken for.
     pub(super) fn size_is_a_guess(&self, vars: &str) -> Option<&'static str> {
         if self.vars_bytes(vars).is_some() {

@@ -43,13 +43,25 @@ pub(super) fn left_behind(
 
 /// What the size of the domain's nvram file, which is not here, is a guess by.
 pub(super) fn guessed(os: &Os<'_>, builds: &Builds<'_>) -> Option<String> {
-    let (path, vars) = (os.nvram?, os.template?);
+    let (path, vars) = (os.nvram?, template(os, builds)?);
     let is_there = builds.file(path).is_some_and(|file| file.exists);
     let other = builds.size_is_a_guess(vars).filter(|_| !is_there)?;
     let size = builds.size_of_vars(vars)?;
     Some(format!(
         "the nvram file {path} is not here, and is taken for one of a {size} build; it is of another size if its template {vars} was {other}'s"
     ))
+}
+
+/// What the file is a copy of. One that names none was made from the template that belongs to the loader
+/// (libvirt 9.0 stores no more of it); asked for only where the loader itself does not tell the size.
+fn template<'t>(os: &Os<'t>, builds: &Builds<'_>) -> Option<&'t str> {
+    os.template.or_else(|| {
+        let loader = os.loader?;
+        builds
+            .size_of_code(loader)
+            .is_none()
+            .then(|| builds.usual_template(loader))?
+    })
 }
 
 /// The path the nvram file has to change to, when it has to.
@@ -149,14 +161,14 @@ pub(super) fn follow(
 /// Why the old nvram file cannot fit the new build, by what is known of both builds.
 fn changes_size(os: &Os<'_>, builds: &Builds<'_>, choice: &Choice) -> Option<String> {
     // The file is a copy of the template, whatever it was paired with.
-    let old_size = os
-        .template
+    let template = template(os, builds);
+    let old_size = template
         .and_then(|vars| builds.size_of_vars(vars))
         .or_else(|| builds.size_of_code(os.loader?));
     if let Some((old, new)) = old_size.zip(choice.size)
         && old != new
     {
-        let unless = match os.template.and_then(|vars| builds.size_is_a_guess(vars)) {
+        let unless = match template.and_then(|vars| builds.size_is_a_guess(vars)) {
             Some(other) => format!(" (unless its template was {other}'s)"),
             None => String::new(),
         };

@@ -225,6 +225,24 @@ pub(super) fn stray_pin(document: &Document<'_>, count: u32) -> Option<String> {
     ))
 }
 
+/// Where vCPUs that go were on and fewer start than could.
+pub(super) fn fewer_start(document: &Document<'_>, count: u32) -> Option<String> {
+    let list = document.find(&["vcpus"])?;
+    let on = |beyond: bool| {
+        let entries = children(list, "vcpu").filter(|one| one.attribute("enabled") == Some("yes"));
+        let ids = entries.filter_map(|one| one.attribute("id")?.parse::<u32>().ok());
+        ids.filter(|id| (*id >= count) == beyond).count()
+    };
+    let (stays, goes) = (on(false), on(true));
+    let possible = usize::try_from(count).ok()?.min(stays + goes);
+    (stays < possible).then(|| {
+        format!(
+            "the machine starts with {stays} of {count} vCPUs, where {} were on; enable others in <vcpus>",
+            stays + goes
+        )
+    })
+}
+
 /// Where `<vcpus>` enables another count than `current` says, libvirt goes by the list and writes its
 /// count back (measured).
 pub(super) fn contradicted(document: &Document<'_>, count: u32) -> Option<String> {
