@@ -75,33 +75,51 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Merges 200 elements into the huge document: all there already, all to be changed, all new.
+/// Merges 200 elements into the huge document: all there already, all to be changed, all new, all to go;
+/// and such as have many keys.
 fn merges_are_slow() -> bool {
-    let text = document(2_000);
-    let disks = |numbers: Range<u32>, cache: &str| {
+    let disks = |numbers: Range<u32>, op: &str, cache: &str| {
         let disk = |n: u32| {
             format!(
-                "<disk type='file' device='disk'><driver cache='{cache}'/><target dev='vd{n}' bus='virtio'/></disk>"
+                "<disk type='file' device='disk'{op}><driver cache='{cache}'/><target dev='vd{n}' bus='virtio'/></disk>"
             )
         };
-        let disks: String = numbers.map(disk).collect();
-        Patch::new(
-            "disks",
-            format!("<domain><devices>{disks}</devices></domain>"),
-        )
+        patch_of(&numbers.map(disk).collect::<String>())
     };
+    let hostdevs = |numbers: Range<u32>, more: &str| {
+        patch_of(&numbers.map(|n| hostdev(n, more)).collect::<String>())
+    };
+    let many_hostdevs: String = (0..5_000).map(|n| hostdev(n, "<rom bar='on'/>")).collect();
+    let of_hostdevs = document(2).replace("</devices>", &format!("{many_hostdevs}</devices>"));
+    let of_disks = document(2_000);
     println!(
-        "\n200 elements   merge  (in parses of {} B, which is parsed as well)",
-        text.len()
+        "\n200 elements   merge  (in parses of {} and {} B, which are parsed as well)",
+        of_disks.len(),
+        of_hostdevs.len()
     );
     let mut broken = false;
-    for (name, patch) in [
-        ("there", disks(900..1_100, "none")),
-        ("changed", disks(900..1_100, "writeback")),
-        ("new", disks(5_000..5_200, "none")),
+    for (name, text, patch) in [
+        ("there", &of_disks, disks(900..1_100, "", "none")),
+        ("changed", &of_disks, disks(900..1_100, "", "writeback")),
+        ("new", &of_disks, disks(5_000..5_200, "", "none")),
+        (
+            "removed",
+            &of_disks,
+            disks(900..1_100, " patch:op='remove'", "none"),
+        ),
+        (
+            "appended",
+            &of_disks,
+            disks(5_000..5_200, " patch:op='append'", "none"),
+        ),
+        (
+            "many keys",
+            &of_hostdevs,
+            hostdevs(2_000..2_200, "<rom bar='off'/>"),
+        ),
     ] {
-        let (ratio, _) = in_parses(&text, || {
-            let document = Document::parse_domain(black_box(&text)).unwrap();
+        let (ratio, _) = in_parses(text, || {
+            let document = Document::parse_domain(black_box(text)).unwrap();
             black_box(merge::merged(&document, &patch).unwrap());
         });
         println!("{name:<12} {ratio:>7.2}");
@@ -109,6 +127,22 @@ fn merges_are_slow() -> bool {
     }
     println!("limit: {MERGE_LIMIT}");
     broken
+}
+
+fn patch_of(devices: &str) -> Patch {
+    Patch::new(
+        "devices",
+        format!("<domain xmlns:patch='urn:virt-patch:1'><devices>{devices}</devices></domain>"),
+    )
+}
+
+fn hostdev(n: u32, more: &str) -> String {
+    format!(
+        "<hostdev mode='subsystem' type='pci' managed='yes'>\n<source>\n<address domain='0x0000' bus='0x{:02x}' slot='0x{:02x}' function='0x{:x}'/>\n</source>\n{more}\n</hostdev>\n",
+        n / 256,
+        n / 8 % 32,
+        n % 8
+    )
 }
 
 /// Renders files with the passes of macpro7,1 for this very host, and compares with /bin/true.

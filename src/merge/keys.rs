@@ -15,11 +15,13 @@ use super::amounts;
 use super::patch::{Element, Op};
 use crate::document;
 
+mod index;
 mod parts;
 mod spelling;
 mod table;
 mod words;
 
+use index::Index;
 use spelling::spelt;
 pub use spelling::{is_version_of, same, same_attribute, same_text};
 use table::{IDENTITIES, Identity, Key};
@@ -43,7 +45,7 @@ pub enum Match<'a, 't> {
 pub struct Children<'a, 't> {
     parent: Node<'a, 't>,
     names: RefCell<Option<ByName<'a, 't>>>,
-    keys: RefCell<HashMap<Keyed, ByValues<'a, 't>>>,
+    keys: RefCell<HashMap<Keyed, Index<'a, 't>>>,
     lookups: std::cell::Cell<usize>,
 }
 
@@ -52,25 +54,27 @@ type ByName<'a, 't> = HashMap<(Option<String>, String), Vec<Node<'a, 't>>>;
 /// The expanded name of elements, and keys they are told by.
 type Keyed = (Option<String>, String, Vec<Key>);
 
-/// The elements of one name that have some keys, by the values of these.
-#[derive(Default)]
-struct ByValues<'a, 't> {
-    all: HashMap<Vec<String>, Vec<Node<'a, 't>>>,
-    /// Those in which a part that holds such a key is there twice.
-    several: Vec<Node<'a, 't>>,
-}
-
 /// From this many lookups below one parent on, an index of the names pays.
 const WORTH_AN_INDEX: usize = 8;
+
+/// The same for an index of the keys, which takes as long as two lookups that compare all of them.
+const WORTH_KEYS: usize = 3;
 
 impl<'a, 't> Children<'a, 't> {
     /// The children of `parent`.
     pub fn of(parent: Node<'a, 't>) -> Self {
+        Self::expecting(parent, 0)
+    }
+
+    /// The children of `parent`, for as many lookups.
+    pub fn expecting(parent: Node<'a, 't>, lookups: usize) -> Self {
+        // Those of few are not worth an index before they are made.
+        let lookups = if lookups < WORTH_AN_INDEX { 0 } else { lookups };
         Children {
             parent,
             names: RefCell::new(None),
             keys: RefCell::new(HashMap::new()),
-            lookups: std::cell::Cell::new(0),
+            lookups: std::cell::Cell::new(lookups),
         }
     }
 
@@ -224,7 +228,7 @@ impl<'a, 't> Children<'a, 't> {
         keys: &[Key],
         what: impl FnOnce(&[Node<'a, 't>], &[Node<'a, 't>]) -> Vec<Node<'a, 't>>,
     ) -> Vec<Node<'a, 't>> {
-        if self.lookups.get() + 1 < WORTH_AN_INDEX {
+        if self.lookups.get() + 1 < WORTH_KEYS {
             return self.named(wanted);
         }
         // A size is the same in another unit.
@@ -239,12 +243,11 @@ impl<'a, 't> Children<'a, 't> {
         let index = match by_keys.entry(keyed) {
             Entry::Occupied(there) => there.into_mut(),
             Entry::Vacant(new) => {
-                let index = by_values(&self.named(wanted), &new.key().2);
+                let index = Index::of(&self.named(wanted), &new.key().2);
                 new.insert(index)
             }
         };
-        let found = index.all.get(&values).map_or(&[] as &[_], Vec::as_slice);
-        what(found, &index.several)
+        what(index.get(&values), &index.several)
     }
 }
 
@@ -261,35 +264,6 @@ fn by_name<'a, 't>(parent: Node<'a, 't>) -> ByName<'a, 't> {
             .push(node);
     }
     index
-}
-
-fn by_values<'a, 't>(nodes: &[Node<'a, 't>], keys: &[Key]) -> ByValues<'a, 't> {
-    let mut index = ByValues::default();
-    for node in nodes {
-        let value = |key: &Key| Some(spelt(in_document(*node, key)?).into_owned());
-        if let Some(values) = keys.iter().map(value).collect() {
-            index.all.entry(values).or_insert_with(Vec::new).push(*node);
-        }
-        if keys.iter().any(|key| has_several(*node, key)) {
-            index.several.push(*node);
-        }
-    }
-    index
-}
-
-/// Whether a part on the way to a key is there more than once.
-fn has_several(node: Node<'_, '_>, key: Key) -> bool {
-    let mut at = node;
-    let names = split(key).0.split('/').filter(|name| !name.is_empty());
-    for name in names {
-        let mut parts = at.children().filter(|part| part.tag_name().name() == name);
-        match (parts.next(), parts.next()) {
-            (Some(part), None) => at = part,
-            (None, _) => return false,
-            (Some(_), Some(_)) => return true,
-        }
-    }
-    false
 }
 
 /// What tells an element of a patch apart from its like: two with the same are told by their order.
@@ -411,11 +385,14 @@ fn in_document<'a>(node: Node<'a, '_>, key: Key) -> Option<&'a str> {
         .split('/')
         .filter(|name| !name.is_empty())
         .try_fold(node, document::child)?;
-    let value = match attribute {
+    value_in(element, attribute).filter(|value| counts(key, value))
+}
+
+fn value_in<'a>(element: Node<'a, '_>, attribute: Option<&str>) -> Option<&'a str> {
+    match attribute {
         Some(attribute) => element.attribute(attribute),
         None => document::text_of(element),
-    };
-    value.filter(|value| counts(key, value))
+    }
 }
 
 /// Names that libvirt gives to devices are others at the next start, and no definition has them.

@@ -144,7 +144,7 @@ impl<'m> Merger<'m> {
         let mut new = Vec::new();
         let before = self.edits.len();
         let is_root = target == self.document.root();
-        let children = Children::of(target);
+        let children = Children::expecting(target, wanted.children.len());
         let mut siblings = Siblings::default();
         let alike = claims::alike(wanted);
         let indices = || 0..wanted.children.len();

@@ -373,6 +373,12 @@ impl Resolver<'_> {
                 .filter(|uri| is_of_another_version(uri))
             {
                 return Err(self.other_version(offset, other));
+            } else if is_bare_directive(attribute, namespace) {
+                let name = attribute.name();
+                let message = format!("libvirt knows no attribute {name}= of any element");
+                return Err(self.error(offset, message).helped(format!(
+                    "a directive is written patch:{name}, with xmlns:patch='{DIRECTIVES}' around it"
+                )));
             } else if !source::is_dots(attribute.value()) {
                 element.attributes.push(Attribute {
                     namespace: attribute.namespace().map(str::to_owned),
@@ -558,6 +564,13 @@ fn when<'a, 't>(node: Node<'a, 't>) -> Option<TreeAttribute<'a, 't>> {
 /// Nearly the namespace of directives: misspelt, or of a version that is yet to come.
 fn is_of_another_version(uri: &str) -> bool {
     uri != DIRECTIVES && (uri.starts_with("urn:virt-patch") || uri.starts_with("urn:virtpatch"))
+}
+
+/// A directive that lacks its prefix: no element of libvirt's schema has such an attribute.
+fn is_bare_directive(attribute: TreeAttribute<'_, '_>, of: Option<&str>) -> bool {
+    of.is_none()
+        && attribute.namespace().is_none()
+        && matches!(attribute.name(), "op" | "unset" | "when")
 }
 
 fn is_directive(node: Node<'_, '_>) -> bool {

@@ -315,6 +315,10 @@ fn directives_that_cannot_be_meant() {
             "1:1 the directive patch:opp is unknown; there are patch:op, patch:unset and patch:when / -",
         ),
         (
+            "<cpu op='remove'/>",
+            "1:1 libvirt knows no attribute op= of any element / a directive is written patch:op, with xmlns:patch='urn:virt-patch:1' around it",
+        ),
+        (
             "<domain xmlns:patch='urn:virt-patch:1' patch:op='remove'/>",
             "1:1 the only patch:op <domain> itself can have is replace / -",
         ),

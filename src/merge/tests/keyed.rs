@@ -238,3 +238,58 @@ fn the_address_of_an_interface_settles_which_one_it_is() {
         check(&devices(&before), &devices(&patch), &devices(&after));
     }
 }
+
+/// Many are found by an index, which says the same as a look at each.
+#[test]
+fn many_elements_of_a_patch_find_theirs() {
+    let host = |slot: usize, more: &str| {
+        format!(
+            "<hostdev mode='subsystem' type='pci'><source><address domain='0x0000' bus='0x03' slot='0x{slot:02x}'/></source>{more}</hostdev>"
+        )
+    };
+    // The same address, written shorter.
+    let short = |slot: usize, op: &str, more: &str| {
+        format!(
+            "<hostdev type='pci'{op}><source><address bus='3' slot='{slot}'/></source>{more}</hostdev>"
+        )
+    };
+    let all = |of: &dyn Fn(usize) -> String| (0..20).map(of).collect::<String>();
+    let before = devices(&all(&|slot| host(slot, "")));
+    check(
+        &before,
+        &devices(&all(&|slot| short(slot, "", "<rom bar='off'/>"))),
+        &devices(&all(&|slot| host(slot, "<rom bar='off'/>"))),
+    );
+    let removed = |slot: usize| short(slot, " patch:op='remove'", "");
+    let kept = |slot: usize| {
+        if slot < 10 {
+            String::new()
+        } else {
+            host(slot, "")
+        }
+    };
+    check(
+        &before,
+        &devices(&(0..10).map(removed).collect::<String>()),
+        &devices(&all(&kept)),
+    );
+    check(
+        &before,
+        &devices(&all(&|slot| short(slot, " patch:op='append'", ""))),
+        &before,
+    );
+    // What says it in the second of two parts is taken out as well, as by a patch that speaks of one.
+    let two = "<disk><source file='/a'/><target dev='vda'/><target dev='vdb'/></disk>";
+    let others: String = (0..9)
+        .map(|n| format!("<disk patch:op='remove'><target dev='sd{n}'/></disk>"))
+        .collect();
+    let patch = "<disk patch:op='remove'><target dev='vdb'/></disk>";
+    for others in ["", &others] {
+        let patch = devices(&format!("{others}{patch}"));
+        check(
+            &devices(&format!("{two}<rng/>")),
+            &patch,
+            &devices("<rng/>"),
+        );
+    }
+}
