@@ -5,6 +5,7 @@
 
 mod arguments;
 mod pairs;
+mod places;
 
 use std::collections::HashSet;
 
@@ -49,53 +50,32 @@ const OF_AN_OFFSET: [&str; 4] = ["timezone", "adjustment", "basis", "start"];
 /// Whether a domain that does not have this element gets a whole one by what is said of its change, or
 /// every domain has one. Any other must not get a piece of one.
 fn is_ensured(b: Node<'_, '_>, made: &Made) -> bool {
-    let says = |name: &str| {
-        let mut all = made.attributes.iter();
-        all.any(|one| one.name == name && one.value.is_some())
-    };
     match (parent_name(b), made.name.as_str()) {
         ("", _) | ("os", "type") | ("devices", "emulator") => true,
         ("domain", "maxMemory" | "iothreads") => false,
-        ("domain", "cpu") => says("mode"),
-        ("domain", "clock") => says("offset"),
+        ("domain", "cpu") => made.says("mode"),
+        ("domain", "clock") => made.says("offset"),
         ("domain", _) => made.text.is_some(),
-        ("devices", "memballoon") => says("model"),
+        ("devices", "memballoon") => made.says("model"),
         _ => false,
     }
 }
 
 /// Completes what means nothing without another part of it.
 fn say_what_it_needs(made: &mut Made, b: Node<'_, '_>) {
-    let says = |name: &str, made: &Made| {
-        let mut all = made.attributes.iter();
-        all.any(|one| one.name == name && one.value.is_some())
-    };
     match (parent_name(b), made.name.as_str()) {
         ("domain", "clock") => {
-            let depends = OF_AN_OFFSET.iter().any(|name| says(name, made));
+            let depends = OF_AN_OFFSET.iter().any(|name| made.says(name));
             if let Some(offset) = b
                 .attribute("offset")
-                .filter(|_| depends && !says("offset", made))
+                .filter(|_| depends && !made.says("offset"))
             {
                 made.say("offset", offset);
             }
         }
-        // A source is one of that type: elsewhere the device may be of another.
-        (
-            "devices",
-            "disk" | "interface" | "filesystem" | "serial" | "parallel" | "console" | "channel",
-        ) => {
-            let sets = |child: &Made| {
-                let mut attributes = child.attributes.iter();
-                child.name == "source" && attributes.any(|one| one.value.is_some())
-            };
-            let is_said = says("type", made) || !made.children.iter().any(sets);
-            if let Some(kind) = b.attribute("type").filter(|_| !is_said) {
-                made.say("type", kind);
-            }
-        }
+        ("devices", _) => places::complete(made, b),
         // Another mode comes with its model.
-        ("domain", "cpu") if says("mode", made) => {
+        ("domain", "cpu") if made.says("mode") => {
             let mut children = made.children.iter_mut();
             if let Some(model) =
                 children.find(|child| child.name == "model" && child.op == Op::Update)

@@ -111,6 +111,12 @@ impl Made {
         }
     }
 
+    /// Whether it gives this attribute a value.
+    pub(super) fn says(&self, name: &str) -> bool {
+        let mut all = self.attributes.iter();
+        all.any(|one| one.name == name && one.value.is_some())
+    }
+
     /// Says an attribute, first of all.
     pub(super) fn say(&mut self, name: &str, value: &str) {
         let attribute = Attribute {

@@ -7,6 +7,7 @@ use others::replayed;
 mod noise;
 mod others;
 mod parts;
+mod places;
 mod warned;
 
 const DOMAIN: &str = "<domain type='kvm'>

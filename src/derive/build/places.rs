@@ -1,0 +1,136 @@
+//! Where the source of a device is. A patch that says another place says all of it, for elsewhere the device may
+//! be of another kind, or have no source.
+
+use roxmltree::Node;
+
+use crate::derive::made::Made;
+use crate::document::children;
+use crate::merge::Op;
+
+type Names = &'static [&'static str];
+
+/// Devices, and the attributes and parts of their `<source>` that name a place.
+const PLACES: &[(Names, Names, Names)] = &[
+    (
+        &["disk"],
+        &[
+            "file",
+            "dev",
+            "dir",
+            "protocol",
+            "name",
+            "query",
+            "pool",
+            "volume",
+            "type",
+            "namespace",
+            "path",
+        ],
+        &["host", "snapshot", "config", "address"],
+    ),
+    (
+        &["interface"],
+        &[
+            "network",
+            "bridge",
+            "dev",
+            "name",
+            "address",
+            "port",
+            "type",
+            "path",
+            "switchid",
+            "portid",
+            "portgroupid",
+            "connectionid",
+        ],
+        &["address", "local"],
+    ),
+    (
+        &["filesystem"],
+        &[
+            "dir", "file", "dev", "name", "usage", "pool", "volume", "socket",
+        ],
+        &[],
+    ),
+    (
+        &["serial", "parallel", "console", "channel"],
+        &["path", "host", "service", "channel", "master", "slave"],
+        &[],
+    ),
+];
+
+/// What a place is not whole without, and is none by itself.
+const BESIDE: Names = &["mode", "managed", "units"];
+
+/// Completes the change of a device that has another source, or is of another kind.
+pub(super) fn complete(made: &mut Made, device: Node<'_, '_>) {
+    let is_its = |(devices, ..): &&(Names, Names, Names)| devices.contains(&made.name.as_str());
+    let Some((_, attributes, parts)) = PLACES.iter().find(is_its) else {
+        return;
+    };
+    let Some(kind) = device.attribute("type") else {
+        return;
+    };
+    let is_named = |source: &Made| {
+        let mut said = source.attributes.iter().filter(|one| one.value.is_some());
+        let mut inside = source.children.iter().filter(|part| part.op != Op::Keep);
+        said.any(|one| attributes.contains(&one.name.as_str()))
+            || inside.any(|part| parts.contains(&part.name.as_str()))
+    };
+    let is_another = made.says("type");
+    let mut sources = made.children.iter().filter(|part| is_source(part));
+    if !is_another && !sources.any(is_named) {
+        return;
+    }
+    if !is_another {
+        made.say("type", kind);
+    }
+    // One that is named for its place only is said like the others.
+    let is_stub = |part: &Made| part.name == "source" && part.op == Op::Keep;
+    made.children.retain(|part| !is_stub(part));
+    for source in children(device, "source") {
+        let all = Made::full(source, source.range().start);
+        let is_it = |part: &Made| {
+            let said = crate::merge::Element {
+                op: Op::Merge,
+                ..part.element()
+            };
+            is_source(part) && (part.origin == all.origin || said == all.element())
+        };
+        let there = made.children.iter().position(is_it);
+        let at = there.unwrap_or(made.children.len());
+        if there.is_none() {
+            made.children.push(Made::named(source, all.origin));
+        }
+        if let Some(said) = made.children.get_mut(at) {
+            stand_alone(said, all, attributes, parts);
+        }
+    }
+}
+
+/// Whether it is a source that comes or changes.
+fn is_source(part: &Made) -> bool {
+    part.name == "source" && !matches!(part.op, Op::Remove | Op::Keep)
+}
+
+/// Says of a source all that names its place.
+fn stand_alone(said: &mut Made, all: Made, attributes: Names, parts: Names) {
+    if said.op == Op::Update {
+        said.op = Op::Merge;
+    }
+    let is_place = |name: &str| attributes.contains(&name) || BESIDE.contains(&name);
+    let (gone, changed): (Vec<_>, Vec<_>) = std::mem::take(&mut said.attributes)
+        .into_iter()
+        .partition(|one| one.value.is_none());
+    let whole = all.attributes.into_iter();
+    said.attributes = whole
+        .filter(|one| is_place(&one.name) || changed.contains(one))
+        .chain(gone)
+        .collect();
+    let is_part = |part: &Made| parts.contains(&part.name.as_str());
+    said.children
+        .retain(|part| part.op == Op::Remove || !is_part(part));
+    said.children
+        .extend(all.children.into_iter().filter(is_part));
+}

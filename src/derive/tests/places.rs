@@ -1,0 +1,174 @@
+//! Sources of devices, replayed where the device is of another kind or has none.
+
+use super::others::{devices, replayed};
+use super::*;
+
+/// The devices that the change of a source is replayed on, before and after. Each is one line.
+fn becomes(before: &str, after: &str, other: &str, expected: &str) {
+    let got = replayed(&devices(before), &devices(after), &devices(other)).unwrap();
+    let lines: String = got.lines().map(str::trim).collect();
+    let expected = devices(expected);
+    let expected: String = expected.lines().map(str::trim).collect();
+    assert_eq!(lines, expected, "{after}");
+}
+
+fn cdrom(kind: &str, source: &str) -> String {
+    format!("<disk type='{kind}' device='cdrom'>{source}<target dev='sda' bus='sata'/></disk>")
+}
+
+fn network(protocol: &str, parts: &str) -> String {
+    let source = format!("<source protocol='{protocol}' {parts}</source>");
+    format!("<disk type='network' device='disk'>{source}<target dev='vda' bus='virtio'/></disk>")
+}
+
+fn interface(kind: &str, source: &str) -> String {
+    format!("<interface type='{kind}'>{source}<model type='virtio'/></interface>")
+}
+
+fn serial(kind: &str, source: &str) -> String {
+    format!("<serial type='{kind}'>{source}<target port='0'/></serial>")
+}
+
+#[test]
+fn what_is_said_of_an_image_is_no_other_image() {
+    let file = "<source file='/i.iso'/>";
+    for (before, after, other, expected) in [
+        // More of a source that stays changes no kind of another.
+        (
+            cdrom("file", file),
+            cdrom("file", "<source file='/i.iso' startupPolicy='optional'/>"),
+            cdrom("block", "<source dev='/dev/sr0'/>"),
+            cdrom(
+                "block",
+                "<source dev='/dev/sr0' startupPolicy='optional'/>",
+            ),
+        ),
+        (
+            interface("network", "<source network='a'/>"),
+            interface("network", "<source network='a' portgroup='p'/>"),
+            interface("bridge", "<source bridge='br0'/>"),
+            interface("bridge", "<source bridge='br0' portgroup='p'/>"),
+        ),
+        (
+            interface("direct", "<source dev='e' mode='vepa'/>"),
+            interface("direct", "<source dev='e' mode='bridge'/>"),
+            interface("user", ""),
+            interface("user", ""),
+        ),
+        (
+            serial("file", "<source path='/x'/>"),
+            serial("file", "<source path='/x' append='on'/>"),
+            serial("pty", ""),
+            serial("pty", ""),
+        ),
+        // Another place is a whole one, of the kind it is of.
+        (
+            cdrom("file", file),
+            cdrom("block", "<source dev='/dev/sr0'/>"),
+            cdrom("file", ""),
+            cdrom("block", "<source dev='/dev/sr0'/>"),
+        ),
+        (
+            cdrom("volume", "<source pool='a' volume='i' startupPolicy='optional'/>"),
+            cdrom("volume", "<source pool='b' volume='i' startupPolicy='optional'/>"),
+            cdrom("file", file),
+            cdrom("volume", "<source pool='b' volume='i'/>"),
+        ),
+        (
+            network("nbd", "name='a'><host name='h'/>"),
+            network("nbd", "name='b'><host name='h'/>"),
+            "<disk type='file' device='disk'><source file='/d'/><target dev='vda' bus='virtio'/></disk>"
+                .to_owned(),
+            network("nbd", "name='b'><host name='h'/>"),
+        ),
+        (
+            interface("network", "<source network='a'/>"),
+            interface("bridge", "<source bridge='br0'/>"),
+            interface("user", ""),
+            interface("bridge", "<source bridge='br0'/>"),
+        ),
+        (
+            interface("direct", "<source dev='e' mode='vepa'/>"),
+            interface("direct", "<source dev='f' mode='vepa'/>"),
+            interface("network", "<source network='a'/>"),
+            interface("direct", "<source dev='f' mode='vepa'/>"),
+        ),
+        (
+            interface(
+                "hostdev",
+                "<source><address type='pci' domain='0' bus='1' slot='0' function='0'/></source>",
+            ),
+            interface(
+                "hostdev",
+                "<source><address type='pci' domain='0' bus='2' slot='0' function='0'/></source>",
+            ),
+            interface("bridge", "<source bridge='br0'/>"),
+            interface(
+                "hostdev",
+                "<source><address type='pci' domain='0' bus='2' slot='0' function='0'/></source>",
+            ),
+        ),
+        (
+            serial("tcp", "<source mode='bind' host='::' service='1'/>"),
+            serial("tcp", "<source mode='bind' host='::' service='2'/>"),
+            serial("pty", ""),
+            serial("tcp", "<source mode='bind' host='::' service='2'/>"),
+        ),
+        // The kind changes, and the place stays.
+        (
+            serial("file", "<source path='/x'/>"),
+            serial("pipe", "<source path='/x'/>"),
+            serial("pty", ""),
+            serial("pipe", "<source path='/x'/>"),
+        ),
+        // One of two sources changes.
+        (
+            serial(
+                "udp",
+                "<source mode='bind' host='::' service='1'/><source mode='connect' host='a' service='2'/>",
+            ),
+            serial(
+                "udp",
+                "<source mode='bind' host='::' service='1'/><source mode='connect' host='a' service='3'/>",
+            ),
+            serial("pty", ""),
+            serial(
+                "udp",
+                "<source mode='connect' host='a' service='3'/><source mode='bind' host='::' service='1'/>",
+            ),
+        ),
+        (
+            "<filesystem type='mount'><source dir='/a'/><target dir='t'/></filesystem>".to_owned(),
+            "<filesystem type='mount'><source dir='/b'/><target dir='t'/></filesystem>".to_owned(),
+            "<filesystem type='block'><source dev='/c'/><target dir='t'/></filesystem>".to_owned(),
+            "<filesystem type='mount'><source dir='/b'/><target dir='t'/></filesystem>".to_owned(),
+        ),
+    ] {
+        becomes(&before, &after, &other, &expected);
+        becomes(&before, &after, &before, &after);
+    }
+}
+
+#[test]
+fn the_kind_is_said_with_a_place_only() {
+    let plain = Keep::default();
+    let update = |attributes: &str, source: &str| {
+        format!(
+            "<devices>\n  <interface patch:op=\"update\"{attributes}>\n    {source}\n  </interface>\n</devices>\n"
+        )
+    };
+    for (before, after, patch) in [
+        (
+            interface("network", "<source network='a'/>"),
+            interface("network", "<source network='a' portgroup='p'/>"),
+            update("", "<source patch:op=\"update\" portgroup=\"p\"/>"),
+        ),
+        (
+            interface("network", "<source network='a' portgroup='p'/>"),
+            interface("network", "<source network='b' portgroup='p'/>"),
+            update(" type=\"network\"", "<source network=\"b\"/>"),
+        ),
+    ] {
+        recorded_between(&devices(&before), &devices(&after), &plain, &patch);
+    }
+}
