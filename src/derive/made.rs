@@ -219,6 +219,23 @@ impl Made {
         }
     }
 
+    /// Takes out of the patch what it takes out of `<os>` for the boot order; `false` where that is nothing.
+    pub(super) fn leave_boot_devices(&mut self) -> bool {
+        let is_it = |part: &Made| part.name == "boot" && part.op == Op::Remove;
+        let mut left = false;
+        for os in self.children.iter_mut().filter(|one| one.name == "os") {
+            let said = os.children.len();
+            os.children.retain(|part| !is_it(part));
+            left |= os.children.len() < said;
+        }
+        self.children.retain(|one| {
+            one.name != "os"
+                || one.op != Op::Merge
+                || !(one.children.is_empty() && one.attributes.is_empty())
+        });
+        left
+    }
+
     /// The origins of what is to go.
     pub(super) fn removals(&self, out: &mut Vec<usize>) {
         if matches!(self.op, Op::Remove) {

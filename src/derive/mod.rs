@@ -168,7 +168,7 @@ fn derive_exactly(before: &str, after: &str, keep: &Keep) -> Result<Derived, Der
     let simple = work.propose(keep.mac, &none);
     work.sayable(&simple)?;
     if !simple.counts_interfaces() && work.faults(&simple).is_empty() {
-        return Ok(work.derived(simple));
+        return Ok(work.derived(work.shortened(simple)));
     }
     let mut whole = HashSet::new();
     loop {
@@ -176,7 +176,7 @@ fn derive_exactly(before: &str, after: &str, keep: &Keep) -> Result<Derived, Der
         work.sayable(&proposal)?;
         let faults = work.faults(&proposal);
         if faults.is_empty() {
-            return Ok(work.derived(proposal));
+            return Ok(work.derived(work.shortened(proposal)));
         }
         let tried = whole.clone();
         for fault in faults {
@@ -346,6 +346,15 @@ impl<'w> Work<'w> {
                 return;
             }
             at = node.parent_element();
+        }
+    }
+
+    /// Without what the merge takes out by itself for what the patch makes, and only where it makes that.
+    fn shortened(&self, proposal: Made) -> Made {
+        let mut shorter = proposal.clone();
+        match shorter.leave_boot_devices() && self.faults(&shorter).is_empty() {
+            true => shorter,
+            false => proposal,
         }
     }
 

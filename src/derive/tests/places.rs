@@ -172,3 +172,57 @@ fn the_kind_is_said_with_a_place_only() {
         recorded_between(&devices(&before), &devices(&after), &plain, &patch);
     }
 }
+
+/// The merge takes out what says the boot order in the other way, where it makes one.
+#[test]
+fn a_boot_order_takes_out_no_boot_device_of_a_domain_that_does_not_get_it() {
+    let with = |boots: &str, disk: &str, order: &str| {
+        format!(
+            "<domain type='kvm'><os><type>hvm</type>{boots}</os><devices><disk type='file' device='disk'><source file='/{disk}'/><target dev='{disk}'/>{order}</disk></devices></domain>"
+        )
+    };
+    let (hd, order) = ("<boot dev='hd'/>", "<boot order='1'/>");
+    let both = "<boot dev='network'/><boot dev='hd'/>";
+    let (before, after) = (with(hd, "vda", ""), with("", "vda", order));
+    for keep in [Keep::default(), Keep::ALL] {
+        recorded_between(
+            &before,
+            &after,
+            &keep,
+            "
+<devices>
+  <disk patch:op=\"update\" device=\"disk\">
+    <target dev=\"vda\"/>
+    <boot order=\"1\"/>
+  </disk>
+</devices>
+",
+        );
+    }
+    for (other, expected) in [
+        (&before, &after),
+        (&with(both, "vda", ""), &after),
+        (&with(both, "sda", ""), &with(both, "sda", "")),
+    ] {
+        let got = replayed(&before, &after, other).unwrap();
+        assert_eq!(
+            got.split_whitespace().collect::<String>(),
+            expected.replace(' ', "")
+        );
+    }
+    // Where no device gets an order, what goes is taken out.
+    recorded_between(
+        &with(hd, "vda", ""),
+        &with("", "vda", ""),
+        &Keep::ALL,
+        "<os>\n  <boot patch:op=\"remove\" dev=\"hd\"/>\n</os>\n",
+    );
+    // And so is one that goes where another stays.
+    let more = "<boot dev='hd'/><boot dev='fd'/>";
+    recorded_between(
+        &with(more, "vda", ""),
+        &with(hd, "vda", ""),
+        &Keep::ALL,
+        "<os>\n  <boot patch:op=\"remove\" dev=\"fd\"/>\n</os>\n",
+    );
+}
