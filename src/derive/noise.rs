@@ -18,7 +18,8 @@ pub struct Keep {
     pub controllers: bool,
     /// What libvirt fills in where the old definition says nothing, and how it spells what one says.
     pub defaults: bool,
-    /// The UUID, and the generation ID.
+    /// The UUID, and what else is as unique: the generation ID, the UUID in the SMBIOS, and the IDs that libvirt
+    /// makes for ports of a virtual switch.
     pub uuid: bool,
     /// MAC addresses.
     pub mac: bool,
@@ -49,6 +50,7 @@ impl Keep {
                 (self.mac, "mac"),
                 (self.addresses, "addresses"),
                 (self.aliases, "aliases"),
+                (self.uuid, "uuid"),
             ],
             "controller" => vec![
                 (self.controllers, "controllers"),
@@ -68,9 +70,13 @@ impl Keep {
                 .into_iter()
                 .chain(of_devices)
                 .collect(),
-            (["domain"], "devices") => of_devices.to_vec(),
+            (["domain"], "devices") => of_devices
+                .into_iter()
+                .chain([(self.uuid, "uuid")])
+                .collect(),
             (["domain", "devices"], "emulator") => Vec::new(),
             (["domain", "devices"], name) => of_device(name),
+            (["domain", "devices", "interface"], "virtualport") => vec![(self.uuid, "uuid")],
             (["domain"], "os") => vec![(self.name, "name")],
             _ => Vec::new(),
         };
@@ -108,6 +114,10 @@ impl Keep {
         true
     }
 }
+
+/// Types of a `<virtualport>`, and the ID that libvirt makes for one of that type, or of none.
+const GENERATED_IDS: [(&str, &str); 2] =
+    [("openvswitch", "interfaceid"), ("802.1Qbg", "instanceid")];
 
 /// Whether it is the definition of a running domain, as `virsh dumpxml` gives it.
 pub(super) fn is_live(document: &Document<'_>) -> bool {
@@ -169,11 +179,39 @@ impl<'d> Cut<'d> {
                 "uuid" if !self.keep.uuid => self.element(element),
                 // That there is one is the user's word.
                 "genid" if !self.keep.uuid => self.text_of(element),
+                "sysinfo" if !self.keep.uuid => self.own_uuid(element),
                 "devices" => self.devices(element),
                 "os" if !self.keep.name => self.nvram(element),
                 "resource" if self.is_live => self.resource(element),
                 _ => {}
             }
+        }
+    }
+
+    /// libvirt refuses another UUID in the SMBIOS than that of the domain, which is there without.
+    fn own_uuid(&mut self, sysinfo: Node<'d, 'd>) {
+        for system in children(sysinfo, "system") {
+            let first = self.edits.len();
+            for entry in children(system, "entry") {
+                if entry.attribute("name") == Some("uuid") {
+                    self.element(entry);
+                }
+            }
+            self.emptied(system, first);
+        }
+    }
+
+    /// libvirt makes an ID for a port of a virtual switch where none is said.
+    fn port(&mut self, virtualport: Node<'d, 'd>) {
+        let kind = virtualport.attribute("type");
+        for parameters in children(virtualport, "parameters") {
+            let first = self.edits.len();
+            for (of, name) in GENERATED_IDS {
+                if kind.is_none_or(|kind| kind == of) {
+                    self.attribute(parameters, name);
+                }
+            }
+            self.emptied(parameters, first);
         }
     }
 
@@ -240,6 +278,8 @@ impl<'d> Cut<'d> {
                 };
                 if noise {
                     self.element(part);
+                } else if part.has_tag_name("virtualport") && !self.keep.uuid {
+                    self.port(part);
                 } else {
                     self.state(part);
                 }

@@ -206,3 +206,67 @@ fn where_all_that_differs_is_left_out_the_words_for_it_are_said() {
         }
     }
 }
+
+/// What libvirt wants to be, or makes, another one in each domain.
+#[test]
+fn ids_of_one_domain_are_recorded_with_its_uuid() {
+    let uuid = "c7a5fdbd-cdaf-9455-926a-d65c16db1809";
+    let bare = |inside: &str| format!("<domain><name>a</name>{inside}</domain>");
+    let smbios = |entries: &str| {
+        bare(&format!(
+            "<sysinfo type='smbios'><system>{entries}</system></sysinfo>"
+        ))
+    };
+    let own = format!("<entry name='uuid'>{uuid}</entry>");
+    let port = |kind: &str, parameters: &str| {
+        devices(&format!(
+            "<interface type='bridge'><source bridge='b'/><virtualport{kind}>{parameters}</virtualport></interface>"
+        ))
+    };
+    let ovs = |parameters: &str| port(" type='openvswitch'", parameters);
+    let id = |name: &str| format!("<parameters {name}='{uuid}'/>");
+    let said = |name: &str| format!("<parameters {name}='{uuid}' profileid='p'/>");
+    let with_uuid = Keep {
+        uuid: true,
+        ..Keep::default()
+    };
+    // Before and after, and whether what is left out is all that differs.
+    for (before, after, is_all) in [
+        (ovs(""), ovs(&id("interfaceid")), true),
+        (ovs(""), ovs(&said("interfaceid")), false),
+        (
+            port(" type='802.1Qbg'", ""),
+            port(" type='802.1Qbg'", &id("instanceid")),
+            true,
+        ),
+        (port("", ""), port("", &id("instanceid")), true),
+        // libvirt makes none for this one.
+        (
+            port(" type='midonet'", ""),
+            port(" type='midonet'", &id("interfaceid")),
+            false,
+        ),
+        (
+            smbios("<entry name='serial'>1</entry>"),
+            smbios(&format!("{own}<entry name='serial'>1</entry>")),
+            true,
+        ),
+        (
+            smbios("<entry name='serial'>1</entry>"),
+            smbios(&format!("{own}<entry name='serial'>2</entry>")),
+            false,
+        ),
+        (bare("<sysinfo type='smbios'/>"), smbios(&own), true),
+    ] {
+        let recorded = derive(&before, &after, &Keep::default()).unwrap();
+        assert_eq!(recorded.empty, is_all, "{}", recorded.patch);
+        let is_said = recorded.patch.contains(uuid);
+        assert_eq!(is_said, after.contains("midonet"), "{}", recorded.patch);
+        let recorded = derive(&before, &after, &with_uuid).unwrap();
+        assert!(recorded.patch.contains(uuid), "{}", recorded.patch);
+    }
+    // Another domain keeps its own.
+    let other = ovs("<parameters interfaceid='1'/>");
+    let got = replayed(&ovs(""), &ovs(&said("interfaceid")), &other).unwrap();
+    assert_eq!(got, ovs("<parameters interfaceid='1' profileid='p'/>"));
+}
