@@ -27,6 +27,10 @@ pub(super) fn devices(inside: &str) -> String {
 fn one_more_device_changes_no_other() {
     let cdrom = "<disk type='file' device='cdrom'><target dev='sda' bus='sata'/></disk>";
     let disk = "<disk type='file'><source file='/other.img'/><target dev='sda' bus='sata'/></disk>";
+    let share = |source: &str| {
+        format!("<filesystem type='mount'><source dir='{source}'/><target dir='t'/></filesystem>")
+    };
+    let (share, other_share) = (share("/srv"), share("/old"));
     let spice = "<graphics type='spice'/>";
     let vnc = "<graphics type='vnc' port='5901' autoport='no'/>";
     let hub = "<hub type='usb'/>";
@@ -36,6 +40,12 @@ fn one_more_device_changes_no_other() {
             cdrom,
             disk,
             Err("patch:op='append' would make a second <disk> with <target dev='sda'>"),
+        ),
+        (
+            "",
+            &share,
+            &other_share,
+            Err("patch:op='append' would make a second <filesystem> with <target dir='t'>"),
         ),
         (
             spice,

@@ -73,7 +73,8 @@ pub(super) const IDENTITIES: &[Identity] = &[
         first_settles: true,
         ..by("devices", "interface", &["mac@address", "alias@name"])
     },
-    by("devices", "filesystem", &["target@dir"]),
+    // A guest mounts by this name.
+    unique("devices", "filesystem", &["target@dir"]),
     Identity {
         many: true,
         ..by(
