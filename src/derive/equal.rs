@@ -24,13 +24,21 @@ impl Equality {
     }
 
     /// Collects the elements of `b` whose own attributes, text or list of children is not what
-    /// `a` has, innermost first.
+    /// `a` has, innermost first, and those of which `a` has none.
     pub fn differences<'b>(self, a: Node<'_, '_>, b: Node<'b, 'b>, found: &mut Vec<Node<'b, 'b>>) {
         if !self.same_itself(a, b) {
             found.push(b);
             return;
         }
         let (ours, theirs) = (elements(a), elements(b));
+        // What the merge took out, or did not make, may only have to be said.
+        let is_missing =
+            |node: &Node<'_, '_>| ours.iter().all(|one| name_of(*one) != name_of(*node));
+        let missing = found.len();
+        found.extend(theirs.iter().copied().filter(is_missing));
+        if found.len() > missing {
+            return;
+        }
         if self.strict {
             let names = |nodes: &[Node<'_, '_>]| -> Vec<(Option<String>, String)> {
                 nodes.iter().map(|node| name_of(*node)).collect()

@@ -219,19 +219,21 @@ impl Made {
         }
     }
 
-    /// Takes out of the patch what it takes out of `<os>` for the boot order; `false` where that is nothing.
-    pub(super) fn leave_boot_devices(&mut self) -> bool {
-        let is_it = |part: &Made| part.name == "boot" && part.op == Op::Remove;
-        let mut left = false;
-        for os in self.children.iter_mut().filter(|one| one.name == "os") {
-            let said = os.children.len();
-            os.children.retain(|part| !is_it(part));
-            left |= os.children.len() < said;
+    /// Says no longer of elements of this name that they go out of those of that one; `false` where none does.
+    pub(super) fn leave(&mut self, parent: &str, name: &str) -> bool {
+        let said = self.children.len();
+        if self.name == parent {
+            self.children
+                .retain(|part| part.name != name || part.op != Op::Remove);
         }
-        self.children.retain(|one| {
-            one.name != "os"
-                || one.op != Op::Merge
-                || !(one.children.is_empty() && one.attributes.is_empty())
+        let mut left = self.children.len() < said;
+        self.children.retain_mut(|part| {
+            let is_left = part.leave(parent, name);
+            left |= is_left;
+            !is_left
+                || part.op != Op::Merge
+                || !part.children.is_empty()
+                || !part.attributes.is_empty()
         });
         left
     }

@@ -163,21 +163,12 @@ fn derive_exactly(before: &str, after: &str, keep: &Keep) -> Result<Derived, Der
         equality,
     };
 
-    // Without MAC addresses the patch fits other domains as well, if it can do without.
-    let none = HashSet::new();
-    let simple = work.propose(keep.mac, &none);
-    work.sayable(&simple)?;
-    if !simple.counts_interfaces() && work.faults(&simple).is_empty() {
-        return Ok(work.derived(work.shortened(simple)));
-    }
     let mut whole = HashSet::new();
     loop {
-        let proposal = work.propose(true, &whole);
-        work.sayable(&proposal)?;
-        let faults = work.faults(&proposal);
-        if faults.is_empty() {
-            return Ok(work.derived(work.shortened(proposal)));
-        }
+        let faults = match work.fitting(&whole)? {
+            Ok(proposal) => return Ok(work.derived(work.shortened(proposal))),
+            Err(faults) => faults,
+        };
         let tried = whole.clone();
         for fault in faults {
             work.widen(fault, &tried, &mut whole);
@@ -250,6 +241,23 @@ impl<'w> Work<'w> {
         builder
             .change(self.a.root(), root)
             .unwrap_or_else(|| Made::named(root, root.range().start))
+    }
+
+    /// A patch that does what it should, or the elements that it does not bring about.
+    fn fitting(&self, whole: &HashSet<usize>) -> Result<Result<Made, Vec<usize>>, DeriveError> {
+        // Without MAC addresses the patch fits other domains as well, if it can do without.
+        let simple = self.propose(self.keep.mac, whole);
+        self.sayable(&simple)?;
+        if !simple.counts_interfaces() && self.faults(&simple).is_empty() {
+            return Ok(Ok(simple));
+        }
+        let proposal = self.propose(true, whole);
+        self.sayable(&proposal)?;
+        let faults = self.faults(&proposal);
+        Ok(match faults.is_empty() {
+            true => Ok(proposal),
+            false => Err(faults),
+        })
     }
 
     /// Refuses to record an element with both text and elements in it.
@@ -350,12 +358,15 @@ impl<'w> Work<'w> {
     }
 
     /// Without what the merge takes out by itself for what the patch makes, and only where it makes that.
-    fn shortened(&self, proposal: Made) -> Made {
-        let mut shorter = proposal.clone();
-        match shorter.leave_boot_devices() && self.faults(&shorter).is_empty() {
-            true => shorter,
-            false => proposal,
+    fn shortened(&self, mut proposal: Made) -> Made {
+        // The boot order of the domain, and the one host of an image.
+        for (parent, name) in [("os", "boot"), ("source", "host")] {
+            let mut shorter = proposal.clone();
+            if shorter.leave(parent, name) && self.faults(&shorter).is_empty() {
+                proposal = shorter;
+            }
         }
+        proposal
     }
 
     fn derived(&self, proposal: Made) -> Derived {

@@ -3,17 +3,28 @@
 
 use roxmltree::Node;
 
+use crate::derive::equal::elements;
 use crate::derive::made::Made;
 use crate::document::children;
-use crate::merge::Op;
+use crate::merge::{Element, Op};
 
 type Names = &'static [&'static str];
 
-/// Devices, and the attributes and parts of their `<source>` that name a place.
-const PLACES: &[(Names, Names, Names)] = &[
-    (
-        &["disk"],
-        &[
+/// The `<source>` of some devices.
+struct Place {
+    devices: Names,
+    /// Its attributes that name a place.
+    attributes: Names,
+    /// Its parts that do.
+    parts: Names,
+    /// What stands beside it and belongs to the place.
+    beside: Names,
+}
+
+const PLACES: &[Place] = &[
+    Place {
+        devices: &["disk"],
+        attributes: &[
             "file",
             "dev",
             "dir",
@@ -26,11 +37,12 @@ const PLACES: &[(Names, Names, Names)] = &[
             "namespace",
             "path",
         ],
-        &["host", "snapshot", "config", "address"],
-    ),
-    (
-        &["interface"],
-        &[
+        parts: &["host", "snapshot", "config", "address"],
+        beside: &[],
+    },
+    Place {
+        devices: &["interface"],
+        attributes: &[
             "network",
             "bridge",
             "dev",
@@ -44,29 +56,32 @@ const PLACES: &[(Names, Names, Names)] = &[
             "portgroupid",
             "connectionid",
         ],
-        &["address", "local"],
-    ),
-    (
-        &["filesystem"],
-        &[
+        parts: &["address", "local"],
+        beside: &["virtualport"],
+    },
+    Place {
+        devices: &["filesystem"],
+        attributes: &[
             "dir", "file", "dev", "name", "usage", "pool", "volume", "socket",
         ],
-        &[],
-    ),
-    (
-        &["serial", "parallel", "console", "channel"],
-        &["path", "host", "service", "channel", "master", "slave"],
-        &[],
-    ),
+        parts: &[],
+        beside: &[],
+    },
+    Place {
+        devices: &["serial", "parallel", "console", "channel"],
+        attributes: &["path", "host", "service", "channel", "master", "slave"],
+        parts: &[],
+        beside: &["protocol"],
+    },
 ];
 
 /// What a place is not whole without, and is none by itself.
-const BESIDE: Names = &["mode", "managed", "units"];
+const WITH_A_PLACE: Names = &["mode", "managed", "units"];
 
 /// Completes the change of a device that has another source, or is of another kind.
 pub(super) fn complete(made: &mut Made, device: Node<'_, '_>) {
-    let is_its = |(devices, ..): &&(Names, Names, Names)| devices.contains(&made.name.as_str());
-    let Some((_, attributes, parts)) = PLACES.iter().find(is_its) else {
+    let is_its = |place: &&Place| place.devices.contains(&made.name.as_str());
+    let Some(place) = PLACES.iter().find(is_its) else {
         return;
     };
     let Some(kind) = device.attribute("type") else {
@@ -75,8 +90,8 @@ pub(super) fn complete(made: &mut Made, device: Node<'_, '_>) {
     let is_named = |source: &Made| {
         let mut said = source.attributes.iter().filter(|one| one.value.is_some());
         let mut inside = source.children.iter().filter(|part| part.op != Op::Keep);
-        said.any(|one| attributes.contains(&one.name.as_str()))
-            || inside.any(|part| parts.contains(&part.name.as_str()))
+        said.any(|one| place.attributes.contains(&one.name.as_str()))
+            || inside.any(|part| place.parts.contains(&part.name.as_str()))
     };
     let is_another = made.says("type");
     let mut sources = made.children.iter().filter(|part| is_source(part));
@@ -92,7 +107,7 @@ pub(super) fn complete(made: &mut Made, device: Node<'_, '_>) {
     for source in children(device, "source") {
         let all = Made::full(source, source.range().start);
         let is_it = |part: &Made| {
-            let said = crate::merge::Element {
+            let said = Element {
                 op: Op::Merge,
                 ..part.element()
             };
@@ -104,9 +119,12 @@ pub(super) fn complete(made: &mut Made, device: Node<'_, '_>) {
             made.children.push(Made::named(source, all.origin));
         }
         if let Some(said) = made.children.get_mut(at) {
-            stand_alone(said, all, attributes, parts);
+            stand_alone(said, all, place);
         }
     }
+    let all = elements(device).into_iter();
+    let all = all.map(|part| Made::full(part, part.range().start));
+    say_whole(&mut made.children, all.collect(), place.beside);
 }
 
 /// Whether it is a source that comes or changes.
@@ -115,11 +133,11 @@ fn is_source(part: &Made) -> bool {
 }
 
 /// Says of a source all that names its place.
-fn stand_alone(said: &mut Made, all: Made, attributes: Names, parts: Names) {
+fn stand_alone(said: &mut Made, all: Made, place: &Place) {
     if said.op == Op::Update {
         said.op = Op::Merge;
     }
-    let is_place = |name: &str| attributes.contains(&name) || BESIDE.contains(&name);
+    let is_place = |name: &str| place.attributes.contains(&name) || WITH_A_PLACE.contains(&name);
     let (gone, changed): (Vec<_>, Vec<_>) = std::mem::take(&mut said.attributes)
         .into_iter()
         .partition(|one| one.value.is_none());
@@ -128,9 +146,12 @@ fn stand_alone(said: &mut Made, all: Made, attributes: Names, parts: Names) {
         .filter(|one| is_place(&one.name) || changed.contains(one))
         .chain(gone)
         .collect();
-    let is_part = |part: &Made| parts.contains(&part.name.as_str());
-    said.children
-        .retain(|part| part.op == Op::Remove || !is_part(part));
-    said.children
-        .extend(all.children.into_iter().filter(is_part));
+    say_whole(&mut said.children, all.children, place.parts);
+}
+
+/// Says all there is of the parts of these names.
+fn say_whole(said: &mut Vec<Made>, all: Vec<Made>, names: Names) {
+    let is_one = |part: &Made| names.contains(&part.name.as_str());
+    said.retain(|part| part.op == Op::Remove || !is_one(part));
+    said.extend(all.into_iter().filter(is_one));
 }

@@ -226,3 +226,45 @@ fn a_boot_order_takes_out_no_boot_device_of_a_domain_that_does_not_get_it() {
         "<os>\n  <boot patch:op=\"remove\" dev=\"fd\"/>\n</os>\n",
     );
 }
+
+/// With another kind goes what belongs to the old one; what stays is said.
+#[test]
+fn what_a_device_of_another_kind_keeps_is_recorded() {
+    let plain = Keep::default();
+    let mac = "<mac address='52:54:00:00:00:01'/>";
+    let port = "<virtualport type='openvswitch'/>";
+    let vlan = "<vlan><tag id='2'/></vlan>";
+    let with = |kind: &str, source: &str, rest: &str| {
+        interface(kind, &format!("{mac}<source {source}/>{rest}"))
+    };
+    for (part, said) in [
+        (port, "<virtualport type=\"openvswitch\"/>"),
+        (
+            vlan,
+            "<vlan patch:op=\"replace\">\n      <tag id=\"2\"/>\n    </vlan>",
+        ),
+    ] {
+        let before = devices(&with("bridge", "bridge='b'", part));
+        let after = devices(&with("network", "network='n'", part));
+        let patch = format!(
+            "<devices>\n  <interface patch:op=\"update\" type=\"network\">\n    <source patch:unset=\"bridge\" network=\"n\"/>\n    {said}\n  </interface>\n</devices>\n"
+        );
+        recorded_between(&before, &after, &plain, &patch);
+    }
+    // A bridge of Open vSwitch is none without.
+    becomes(
+        &with("bridge", "bridge='a'", port),
+        &with("bridge", "bridge='b'", port),
+        &interface("user", ""),
+        &interface("bridge", &format!("<source bridge='b'/>{port}")),
+    );
+    // An image of another host has not both.
+    let image = |host: &str| network("nbd", &format!("name='x'><host name='{host}'/>"));
+    becomes(&image("a"), &image("b"), &image("c"), &image("b"));
+    let images = |hosts: [&str; 2]| {
+        let hosts = hosts.map(|host| format!("<host name='{host}'/>")).concat();
+        network("rbd", &format!("name='x'>{hosts}"))
+    };
+    let (two, others) = (images(["a", "b"]), images(["a", "c"]));
+    becomes(&two, &others, &two, &others);
+}
