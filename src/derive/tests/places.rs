@@ -258,6 +258,12 @@ fn what_a_device_of_another_kind_keeps_is_recorded() {
         &interface("user", ""),
         &interface("bridge", &format!("<source bridge='b'/>{port}")),
     );
+    // Another image of the same chain.
+    let image = |name: &str| {
+        let chain = "<backingStore type='file'><source file='/base'/></backingStore>";
+        format!("<disk type='file'><source file='/{name}'/>{chain}<target dev='vda'/></disk>")
+    };
+    becomes(&image("a"), &image("b"), &image("a"), &image("b"));
     // An image of another host has not both.
     let image = |host: &str| network("nbd", &format!("name='x'><host name='{host}'/>"));
     becomes(&image("a"), &image("b"), &image("c"), &image("b"));
