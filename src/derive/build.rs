@@ -57,6 +57,8 @@ fn is_ensured(b: Node<'_, '_>, made: &Made) -> bool {
         ("domain", "clock") => made.says("offset"),
         ("domain", _) => made.text.is_some(),
         ("devices", "memballoon") => made.says("model"),
+        // A part of an order of devices boots another one.
+        (_, "boot") => made.says("order"),
         _ => false,
     }
 }
@@ -246,19 +248,19 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Those that stand in another order are all named in it.
-    fn ordered<'d>(&self, group: &Paired<'d>, there: &mut Vec<(usize, Made)>) {
+    /// Those whose order is what they mean are all said, where one of them or the order changes: in a domain
+    /// that boots by other devices, or by orders of devices, a part of it would be another order.
+    fn ordered(&self, group: &Paired<'_>, there: &mut Vec<(usize, Made)>) {
         let starts = group.pairs.iter().map(|(_, b)| b.range().start);
-        let is_ordered = |(_, b): &(Node<'d, 'd>, Node<'d, 'd>)| {
-            keys::is_ordered(parent_name(*b), b.tag_name().name())
-        };
-        if starts.is_sorted() || !group.pairs.iter().all(is_ordered) {
+        let is_same = starts.is_sorted() && group.gone.is_empty() && group.new.is_empty();
+        let is_ordered = |b: Node<'_, '_>| keys::is_ordered(parent_name(b), b.tag_name().name());
+        if is_same || !group.pairs.iter().all(|(_, b)| is_ordered(*b)) {
             return;
         }
-        for (a, b) in &group.pairs {
+        for (_, b) in &group.pairs {
             let place = b.range().start;
             if there.iter().all(|(other, _)| *other != place) {
-                there.push((place, self.kept(*a, place)));
+                there.push((place, Made::full(*b, place)));
             }
         }
     }

@@ -16,7 +16,7 @@ use super::keys;
 use super::patch::{Attribute, Element, Op};
 use crate::document::{child, parent_name};
 pub(super) use devices::refused;
-pub(super) use sections::superseded;
+pub(super) use sections::{note_superseded, superseded};
 use table::{KINDS, Kinds, OTHERS, Other, Values::*};
 
 /// What an element of a patch says of this very one of a document, copied where that is more.

@@ -61,8 +61,8 @@ pub fn merged(document: &Document<'_>, patch: &Patch) -> Result<Option<String>, 
 pub struct Merged {
     /// The text with the edits applied; `None` when there are none.
     pub text: Option<String>,
-    /// What the patch updates and the document does not have: `<disk> with <target dev='vda'>`.
-    pub absent: Vec<String>,
+    /// What the user should know of it, readable: what is not there to be updated, and what goes unasked.
+    pub notes: Vec<String>,
 }
 
 /// As [`merged`], with what [`Patch::resolve`] made of the patch.
@@ -74,7 +74,7 @@ pub fn merged_wanted(
     patch: &Patch,
     wanted: &Wanted,
 ) -> Result<Merged, MergeError> {
-    let (edits, absent) = merge_wanted(document, patch, wanted)?;
+    let (edits, notes) = merge_wanted(document, patch, wanted)?;
     let text = match edits.is_empty() {
         true => None,
         false => Some(document.splice(edits).map_err(|source| {
@@ -84,7 +84,7 @@ pub fn merged_wanted(
     };
     // What the patch removes and adds again may have been just so.
     let text = text.filter(|text| text != document.text());
-    Ok(Merged { text, absent })
+    Ok(Merged { text, notes })
 }
 
 /// Whether an element of a document says all that an element of a patch says.
@@ -102,7 +102,7 @@ fn merge_wanted(
         text: document.text(),
         patch,
         edits: Vec::new(),
-        absent: Vec::new(),
+        notes: Vec::new(),
         qemu_prefix: None,
     };
     match wanted.root.op {
@@ -113,7 +113,7 @@ fn merge_wanted(
     merger.single_elements()?;
     merger.declare_qemu();
     settle(merger.text, &mut merger.edits);
-    Ok((merger.edits, merger.absent))
+    Ok((merger.edits, merger.notes))
 }
 
 struct Merger<'m> {
@@ -121,8 +121,8 @@ struct Merger<'m> {
     text: &'m str,
     patch: &'m Patch,
     edits: Vec<Edit>,
-    /// What was to be updated and is not there, readable.
-    absent: Vec<String>,
+    /// See [`Merged::notes`].
+    notes: Vec<String>,
     /// The prefix to declare on the root for new `qemu:` elements.
     qemu_prefix: Option<String>,
 }
@@ -182,7 +182,7 @@ impl<'m> Merger<'m> {
                     claim => claim,
                 };
                 if let (Op::Update, Match::None) = (child.op, claim) {
-                    self.absent.push(claims::absent(wanted, index));
+                    self.note_absent(&claims::absent(wanted, index));
                 } else {
                     self.child(&children, child, claim, &mut siblings, &mut new)?;
                 }
@@ -195,7 +195,10 @@ impl<'m> Merger<'m> {
             self.close_emptied(target, &siblings.removed, before);
         }
         if is_root {
-            for node in kinds::superseded(target, wanted, &self.edits) {
+            let superseded = kinds::superseded(target, wanted, &self.edits);
+            let going = superseded.iter().filter(|node| !self.is_gone(**node));
+            self.notes.extend(kinds::note_superseded(going.copied()));
+            for node in superseded {
                 if !self.is_gone(node) {
                     let range = node.range();
                     let is_inside =
@@ -426,11 +429,15 @@ impl<'m> Merger<'m> {
         self.error(wanted, message)
     }
 
+    fn note_absent(&mut self, what: &str) {
+        self.notes.push(format!("there is no {what} to update"));
+    }
+
     /// Of what is inside a new element nothing is there to update.
     fn note_updates(&mut self, parent: &str, wanted: &Element) {
         let is_update = |op: Op| op == Op::Update;
         if is_update(wanted.op) || keys::op_of_key(parent, wanted).is_some_and(is_update) {
-            self.absent.push(keys::described(parent, wanted));
+            self.note_absent(&keys::described(parent, wanted));
             return;
         }
         for child in &wanted.children {

@@ -94,7 +94,7 @@ impl<'m> Merger<'m> {
                 None if matches!(env.op, Op::Remove | Op::Keep) => {}
                 None if env.op == Op::Update => {
                     let name = env.attribute("name").unwrap_or_default();
-                    self.absent.push(format!("<qemu:env name='{name}'>"));
+                    self.note_absent(&format!("<qemu:env name='{name}'>"));
                 }
                 None => new.push(What::Element(env).into()),
             }
@@ -191,7 +191,7 @@ impl<'m> Merger<'m> {
             }
             (Op::Update, []) => {
                 let option = qemu::name_of(wanted.option);
-                self.absent.push(format!("argument '-{option}'"));
+                self.note_absent(&format!("argument '-{option}'"));
             }
             (Op::Keep, _) => {}
             (_, []) => append(),

@@ -280,7 +280,10 @@ fn what_is_not_there_to_be_updated_is_told() {
         let patch = Patch::new("p", &text);
         let wanted = patch.resolve_for(&document).unwrap();
         let merged = merged_wanted(&document, &patch, &wanted).unwrap();
-        assert_eq!(merged.absent, absent, "{text}");
+        let notes = absent
+            .iter()
+            .map(|what| format!("there is no {what} to update"));
+        assert_eq!(merged.notes, notes.collect::<Vec<_>>(), "{text}");
     }
 }
 

@@ -41,9 +41,7 @@ pub(super) fn run(
     if let Some(after) = merged.text.as_deref() {
         settles(&patch, context, after)?;
     }
-    let absent = merged.absent.iter();
-    let notes = absent.map(|what| format!("there is no {what} to update"));
-    let notes: Vec<String> = notes.collect();
+    let notes = merged.notes;
     if let Some(reason) = merged
         .text
         .as_deref()

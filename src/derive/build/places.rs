@@ -5,7 +5,7 @@ use roxmltree::Node;
 
 use crate::derive::equal::elements;
 use crate::derive::made::Made;
-use crate::document::children;
+use crate::document::{self, children};
 use crate::merge::{Element, Op};
 
 type Names = &'static [&'static str];
@@ -78,6 +78,9 @@ const PLACES: &[Place] = &[
 /// What a place is not whole without, and is none by itself.
 const WITH_A_PLACE: Names = &["mode", "managed", "units"];
 
+/// The parts that say how what is there is read.
+const HOW_IT_IS_READ: Names = &["encryption", "auth"];
+
 /// Completes the change of a device that has another source, or is of another kind.
 pub(super) fn complete(made: &mut Made, device: Node<'_, '_>) {
     let is_its = |place: &&Place| place.devices.contains(&made.name.as_str());
@@ -93,6 +96,12 @@ pub(super) fn complete(made: &mut Made, device: Node<'_, '_>) {
         said.any(|one| place.attributes.contains(&one.name.as_str()))
             || inside.any(|part| place.parts.contains(&part.name.as_str()))
     };
+    let is_ejected = |part: &Made| part.name == "source" && part.op == Op::Remove;
+    if made.name == "disk" && made.children.iter().any(is_ejected) && !made.says("type") {
+        // Without a medium libvirt takes no drive that is one of the network.
+        made.say("type", kind);
+        return;
+    }
     let is_another = made.says("type");
     let mut sources = made.children.iter().filter(|part| is_source(part));
     if !is_another && !sources.any(is_named) {
@@ -122,9 +131,39 @@ pub(super) fn complete(made: &mut Made, device: Node<'_, '_>) {
             stand_alone(said, all, place);
         }
     }
+    if made.name == "disk" {
+        say_format(made, device);
+    }
     let all = elements(device).into_iter();
     let all = all.map(|part| Made::full(part, part.range().start));
     say_whole(&mut made.children, all.collect(), place.beside);
+}
+
+/// Says the format of an image: one that is read as another is lost with the first write.
+fn say_format(made: &mut Made, device: Node<'_, '_>) {
+    let Some(driver) = document::child(device, "driver") else {
+        return;
+    };
+    let Some(format) = driver.attribute("type") else {
+        return;
+    };
+    let is_it = |part: &Made| part.name == "driver" && part.op != Op::Remove;
+    let there = made.children.iter().position(is_it);
+    let at = there.unwrap_or_else(|| {
+        // In front of the source, as libvirt writes it.
+        let mut driver = Made::named(driver, driver.range().start);
+        driver.op = Op::Merge;
+        made.children.insert(0, driver);
+        0
+    });
+    if let Some(said) = made.children.get_mut(at) {
+        if matches!(said.op, Op::Update | Op::Keep) {
+            said.op = Op::Merge;
+        }
+        if !said.says("type") {
+            said.say("type", format);
+        }
+    }
 }
 
 /// Whether it is a source that comes or changes.
@@ -146,11 +185,12 @@ fn stand_alone(said: &mut Made, all: Made, place: &Place) {
         .filter(|one| is_place(&one.name) || changed.contains(one))
         .chain(gone)
         .collect();
-    say_whole(&mut said.children, all.children, place.parts);
+    let parts = [place.parts, HOW_IT_IS_READ].concat();
+    say_whole(&mut said.children, all.children, &parts);
 }
 
 /// Says all there is of the parts of these names.
-fn say_whole(said: &mut Vec<Made>, all: Vec<Made>, names: Names) {
+fn say_whole(said: &mut Vec<Made>, all: Vec<Made>, names: &[&str]) {
     let is_one = |part: &Made| names.contains(&part.name.as_str());
     said.retain(|part| part.op == Op::Remove || !is_one(part));
     said.extend(all.into_iter().filter(is_one));

@@ -39,7 +39,10 @@ fn what_noise_empties_is_left_out_with_it() {
         (
             full.clone(),
             cdrom("<source index='4'/>"),
-            update("<source patch:op=\"remove\"/>"),
+            update("<source patch:op=\"remove\"/>").replace(
+                "device=\"cdrom\"",
+                "device=\"cdrom\" type=\"file\"",
+            ),
         ),
         (
             String::new(),

@@ -173,6 +173,64 @@ fn the_kind_is_said_with_a_place_only() {
     }
 }
 
+/// An image that is read as one of another format is lost with the first write.
+#[test]
+fn an_image_comes_with_its_format() {
+    let disk = |driver: &str, file: &str, more: &str| {
+        format!(
+            "<disk type='file' device='disk'><driver name='qemu' type='{driver}'/><source file='/{file}'{more}<target dev='vda' bus='virtio'/></disk>"
+        )
+    };
+    let luks =
+        "><encryption format='luks'><secret type='passphrase' usage='a'/></encryption></source>";
+    let bare = disk("raw", "c", "/>").replace("<driver name='qemu' type='raw'/>", "");
+    for (before, after, other, expected) in [
+        (
+            disk("qcow2", "a", "/>"),
+            disk("qcow2", "b", "/>"),
+            disk("raw", "c", "/>"),
+            disk("qcow2", "b", "/>"),
+        ),
+        (
+            disk("raw", "a", "/>"),
+            disk("raw", "b", "/>"),
+            disk("qcow2", "c", "/>"),
+            disk("raw", "b", "/>"),
+        ),
+        (
+            disk("qcow2", "a", "/>"),
+            disk("qcow2", "b", "/>"),
+            bare,
+            disk("qcow2", "b", "/>").replace(" name='qemu'", ""),
+        ),
+        (
+            disk("raw", "a", luks),
+            disk("raw", "b", luks),
+            disk("raw", "c", "/>"),
+            disk("raw", "b", luks),
+        ),
+        // A format alone is recorded as ever.
+        (
+            disk("raw", "a", "/>"),
+            disk("qcow2", "a", "/>"),
+            disk("raw", "c", "/>"),
+            disk("qcow2", "c", "/>"),
+        ),
+        // A drive of the network is emptied as one for files.
+        (
+            cdrom("file", "<source file='/i.iso'/>"),
+            cdrom("file", ""),
+            cdrom(
+                "network",
+                "<source protocol='http' name='i.iso'><host name='h'/></source>",
+            ),
+            cdrom("file", ""),
+        ),
+    ] {
+        becomes(&before, &after, &other, &expected);
+    }
+}
+
 /// The merge takes out what says the boot order in the other way, where it makes one.
 #[test]
 fn a_boot_order_takes_out_no_boot_device_of_a_domain_that_does_not_get_it() {
@@ -217,13 +275,42 @@ fn a_boot_order_takes_out_no_boot_device_of_a_domain_that_does_not_get_it() {
         &Keep::ALL,
         "<os>\n  <boot patch:op=\"remove\" dev=\"hd\"/>\n</os>\n",
     );
-    // And so is one that goes where another stays.
+    // And so is one that goes where another stays: a domain with that one alone boots by the other.
     let more = "<boot dev='hd'/><boot dev='fd'/>";
     recorded_between(
         &with(more, "vda", ""),
         &with(hd, "vda", ""),
         &Keep::ALL,
-        "<os>\n  <boot patch:op=\"remove\" dev=\"fd\"/>\n</os>\n",
+        "<os>\n  <boot patch:op=\"remove\" dev=\"fd\"/>\n  <boot dev=\"hd\"/>\n</os>\n",
+    );
+    // Orders of devices: one that had none gets its own.
+    let nic = |order: &str| {
+        with("", "vda", "<boot order='1'/>")
+            .replace(
+                "</devices>",
+                "<interface type='user'><boot order='2'/></interface></devices>",
+            )
+            .replace(
+                "order='1'",
+                if order == "disk" {
+                    "order='1'"
+                } else {
+                    "order='3'"
+                },
+            )
+    };
+    recorded_between(
+        &nic("disk"),
+        &nic("network"),
+        &Keep::ALL,
+        "
+<devices>
+  <disk patch:op=\"update\" device=\"disk\">
+    <target dev=\"vda\"/>
+    <boot order=\"3\"/>
+  </disk>
+</devices>
+",
     );
 }
 

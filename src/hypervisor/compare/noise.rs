@@ -47,6 +47,8 @@ pub(super) fn attribute(ours: Node<'_, '_>, name: &str) -> bool {
     match (parent_name(ours), ours.tag_name().name(), name) {
         // Defaults.
         ("disk", "target", "tray") => value == "closed",
+        // Of a drive without a medium libvirt makes one for files.
+        ("devices", "disk", "type") => !ours.children().any(|part| is_medium(part)),
         ("devices", "graphics", "port" | "tlsPort" | "websocket") if value == "-1" => true,
         ("domain", "vcpu", "current") => text_of(ours) == Some(value),
         // Says something for mode='custom' only.
@@ -82,9 +84,7 @@ pub(super) fn element(ours: Node<'_, '_>) -> bool {
             .attribute("name")
             .is_some_and(|name| !name.starts_with("ua-")),
         // A drive without a medium.
-        ("disk", "source") => {
-            ours.attributes().len() == 0 && !ours.children().any(|part| part.is_element())
-        }
+        ("disk", "source") => !is_medium(ours),
         ("interface", "coalesce") => !ours
             .descendants()
             .any(|node| node.attribute("max").is_some_and(|max| max != "0")),
@@ -93,6 +93,12 @@ pub(super) fn element(ours: Node<'_, '_>) -> bool {
         ("devices", "console") => is_mirror(ours),
         _ => state_element(ours),
     }
+}
+
+/// Whether it is the source of a disk, and names something.
+fn is_medium(source: Node<'_, '_>) -> bool {
+    source.has_tag_name("source")
+        && (source.attributes().len() > 0 || source.children().any(|part| part.is_element()))
 }
 
 /// An element that tells the state of a running domain, from a live XML, or that libvirt works out.

@@ -180,6 +180,17 @@ fn what_libvirt_drops_in_silence() {
 #[test]
 fn what_is_no_loss() {
     check(&[
+        // Of a drive without a medium libvirt makes one for files.
+        (
+            "<devices><disk type='volume' device='cdrom'><target dev='sda'/></disk></devices>",
+            "<devices><disk type='file' device='cdrom'><target dev='sda'/></disk></devices>",
+            &[],
+        ),
+        (
+            "<devices><disk type='block' device='cdrom'><source dev='/d'/><target dev='sda'/></disk></devices>",
+            "<devices><disk type='file' device='cdrom'><target dev='sda'/></disk></devices>",
+            &["<disk type='block' device='cdrom'> is missing"],
+        ),
         (
             "<devices><console type='pty'><target type='virtio' port='0'/></console></devices>",
             "<devices><console type='pty'><target type='virtio' port='1'/></console></devices>",

@@ -9,6 +9,7 @@ use super::{Said, one_and_the_same, part, remove, replace, said_part, say, unset
 use crate::document::{Edit, child, children, text_of};
 use crate::idset;
 use crate::merge::patch::{Element, Op};
+use crate::text;
 
 /// A model without a mode is a model of one's own, and not one beside the host's. A cache that is passed
 /// through is one of a CPU that is.
@@ -181,5 +182,26 @@ pub(in crate::merge) fn superseded<'a>(
             boots.filter(|boot| boot.has_attribute("order")).collect()
         }
         _ => Vec::new(),
+    }
+}
+
+/// What to say of those that go: what has no order then does not boot.
+pub(in crate::merge) fn note_superseded<'a>(
+    gone: impl Iterator<Item = Node<'a, 'a>>,
+) -> Option<String> {
+    let gone: Vec<Node<'_, '_>> = gone.collect();
+    let devices = gone.iter().filter_map(|boot| boot.attribute("dev"));
+    let devices: Vec<String> = devices.map(|dev| format!("<boot dev='{dev}'>")).collect();
+    match (gone.as_slice(), devices.as_slice()) {
+        ([], _) => None,
+        (_, []) => Some(
+            "the boot order of the devices goes, since <os> gets a <boot dev=…>: name there all that are to boot"
+                .to_owned(),
+        ),
+        (_, devices) => Some(format!(
+            "{} of <os> {}, since a device gets an order: give one to each that is to boot",
+            text::list(devices),
+            if devices.len() == 1 { "goes" } else { "go" }
+        )),
     }
 }

@@ -100,7 +100,10 @@ fn what_is_not_there_to_have_its_key_updated_is_told() {
         let patch = Patch::new("p", devices(disk));
         let wanted = patch.resolve().unwrap();
         let merged = merged_wanted(&document, &patch, &wanted).unwrap();
-        assert_eq!(merged.absent, absent, "{before}");
+        let notes = absent
+            .iter()
+            .map(|what| format!("there is no {what} to update"));
+        assert_eq!(merged.notes, notes.collect::<Vec<_>>(), "{before}");
     }
 }
 

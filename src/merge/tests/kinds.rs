@@ -1,7 +1,9 @@
 //! What goes when a patch makes another kind of an element.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use super::check;
+use super::super::{merged_wanted, patch::Patch};
+use super::*;
+use crate::document::Document;
 
 fn d(body: &str) -> String {
     format!("<domain xmlns:patch='urn:virt-patch:1'>{body}</domain>")
@@ -766,5 +768,45 @@ fn what_the_old_one_leaves_behind_goes() {
         ),
     ] {
         check(&before, &patch, &after);
+    }
+}
+
+/// A device that has no order does not boot any more where another one gets one.
+#[test]
+fn it_is_told_which_boot_devices_go() {
+    let domain = |os: &str, devices: &str| {
+        format!("<domain><os><type>hvm</type>{os}</os><devices>{devices}</devices></domain>")
+    };
+    let disk = "<disk><target dev='vda'/></disk>";
+    let first = "<disk><target dev='vda'/><boot order='1'/></disk>";
+    for (before, patch, notes) in [
+        (
+            domain("<boot dev='hd'/>", disk),
+            domain("", first),
+            &[
+                "<boot dev='hd'> of <os> goes, since a device gets an order: give one to each that is to boot",
+            ][..],
+        ),
+        (
+            domain("<boot dev='network'/><boot dev='hd'/>", disk),
+            domain("", first),
+            &[
+                "<boot dev='network'> and <boot dev='hd'> of <os> go, since a device gets an order: give one to each that is to boot",
+            ],
+        ),
+        (
+            domain("", first),
+            domain("<boot dev='cdrom'/>", ""),
+            &[
+                "the boot order of the devices goes, since <os> gets a <boot dev=…>: name there all that are to boot",
+            ],
+        ),
+        (domain("", disk), domain("", first), &[]),
+    ] {
+        let document = Document::parse_domain(&before).unwrap();
+        let patch = Patch::new("p", &patch);
+        let wanted = patch.resolve_for(&document).unwrap();
+        let merged = merged_wanted(&document, &patch, &wanted).unwrap();
+        assert_eq!(merged.notes, notes, "{before}");
     }
 }
