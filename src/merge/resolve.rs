@@ -373,7 +373,7 @@ impl Resolver<'_> {
                 .filter(|uri| is_of_another_version(uri))
             {
                 return Err(self.other_version(offset, other));
-            } else if is_bare_directive(attribute, namespace) {
+            } else if is_bare_directive(attribute, node) {
                 let name = attribute.name();
                 let message = format!("libvirt knows no attribute {name}= of any element");
                 return Err(self.error(offset, message).helped(format!(
@@ -566,11 +566,13 @@ fn is_of_another_version(uri: &str) -> bool {
     uri != DIRECTIVES && (uri.starts_with("urn:virt-patch") || uri.starts_with("urn:virtpatch"))
 }
 
-/// A directive that lacks its prefix: no element of libvirt's schema has such an attribute.
-fn is_bare_directive(attribute: TreeAttribute<'_, '_>, of: Option<&str>) -> bool {
-    of.is_none()
+/// A directive that lacks its prefix: no element of libvirt's schema has such an attribute. What stands in
+/// `<metadata>` is not of that schema.
+fn is_bare_directive(attribute: TreeAttribute<'_, '_>, of: Node<'_, '_>) -> bool {
+    matches!(attribute.name(), "op" | "unset" | "when")
         && attribute.namespace().is_none()
-        && matches!(attribute.name(), "op" | "unset" | "when")
+        && namespace_of(of).is_none()
+        && !of.ancestors().any(|node| node.has_tag_name("metadata"))
 }
 
 fn is_directive(node: Node<'_, '_>) -> bool {

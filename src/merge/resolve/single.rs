@@ -41,13 +41,18 @@ impl Resolver<'_> {
             self.contradictions(child)?;
             // What is said for the case that there is one, or none, and once more without the case.
             let signature = (child.name.as_str(), keys::signature(&element.name, child));
-            if child.op != Op::Keep
+            // Where there can be one only, none is the second beside one that is to be so, or to stay.
+            let is_single = keys::is_single(&element.name, &child.name);
+            let is_alone = |op: &Op| match op {
+                Op::Default | Op::Update => true,
+                Op::Replace | Op::Keep => is_single,
+                _ => false,
+            };
+            if (child.op != Op::Keep || is_single)
                 && child.namespace.is_none()
                 && let Some(first) = only_if.insert(signature, child)
                 && first.op != child.op
-                && [first.op, child.op]
-                    .iter()
-                    .any(|op| matches!(op, Op::Default | Op::Update))
+                && [first.op, child.op].iter().any(is_alone)
             {
                 let message = format!(
                     "<{}> has one patch:op here and another in line {} of the patch, and nothing tells the two apart",

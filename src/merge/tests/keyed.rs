@@ -296,3 +296,23 @@ fn many_elements_of_a_patch_find_theirs() {
         );
     }
 }
+
+/// What an application keeps in `<metadata>` has attributes of its own.
+#[test]
+fn an_attribute_in_metadata_is_no_directive_without_its_prefix() {
+    let inside =
+        "<metadata><my:a xmlns:my='u:x'><rule op='add' when='x'>x</rule></my:a></metadata>";
+    let patch = format!("<domain>{inside}</domain>");
+    check(
+        "<domain>\n  <vcpu>1</vcpu>\n</domain>",
+        &patch,
+        &format!(
+            "<domain>\n  {}\n  <vcpu>1</vcpu>\n</domain>",
+            inside
+                .replace("<my:a", "\n    <my:a")
+                .replace("<rule", "\n      <rule")
+                .replace("</my", "\n    </my")
+                .replace("</metadata", "\n  </metadata")
+        ),
+    );
+}

@@ -461,6 +461,19 @@ fn a_patch_does_not_say_two_things_of_one() {
             "<devices><video patch:op='default'><model type='qxl'/></video>\n<video patch:op='update'><model type='qxl' heads='2'/></video></devices>",
             "<video> has one patch:op here and another in line 1 of the patch, and nothing tells the two apart",
         ),
+        // Of what there is one only, also beside one that is to be so, or to stay.
+        (
+            "<cpu patch:op='replace' mode='host-passthrough'/>\n<cpu><topology sockets='1' cores='2' threads='1'/></cpu>",
+            "<cpu> has one patch:op here and another in line 1 of the patch, and nothing tells the two apart",
+        ),
+        (
+            "<cpu><topology patch:op='replace' sockets='1' cores='2' threads='1'/>\n<topology dies='1'/></cpu>",
+            "<topology> has one patch:op here and another in line 1 of the patch, and nothing tells the two apart",
+        ),
+        (
+            "<vcpu patch:op='keep'>2</vcpu>\n<vcpu>4</vcpu>",
+            "<vcpu> has one patch:op here and another in line 1 of the patch, and nothing tells the two apart",
+        ),
         (
             "<devices><disk patch:op='update'><target dev='vdb'/></disk>\n<disk><target dev='vdb'/></disk></devices>",
             "<disk> has one patch:op here and another in line 1 of the patch, and nothing tells the two apart",
