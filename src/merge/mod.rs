@@ -252,9 +252,27 @@ impl<'m> Merger<'m> {
             return refuse(top, one);
         }
         let devices = root.children.iter().filter(|one| one.name == "devices");
-        let mut all = devices.flat_map(|devices| &devices.children);
-        match all.find(|one| has_text(one) && is_device(one)) {
-            Some(one) => refuse(document::child(top, "devices").unwrap_or(top), one),
+        let devices = devices.flat_map(|devices| &devices.children);
+        let there = document::child(top, "devices").unwrap_or(top);
+        if let Some(one) = devices.clone().find(|one| has_text(one) && is_device(one)) {
+            return refuse(there, one);
+        }
+        // What they have inside of attributes and parts only.
+        let is_empty = |one: &&Element| {
+            matches!(
+                one.name.as_str(),
+                "source" | "target" | "driver" | "address" | "mac" | "alias" | "boot"
+            )
+        };
+        let mut parts = devices.flat_map(|device| &device.children);
+        match parts.find(|one| has_text(one) && is_empty(one)) {
+            Some(one) => Err(self.error(
+                one,
+                format!(
+                    "the patch has text for <{}>, which holds attributes and elements",
+                    one.name
+                ),
+            )),
             None => Ok(()),
         }
     }

@@ -677,6 +677,11 @@ fn text_and_elements_do_not_mix() {
             "<devices><tpm>text</tpm></devices>",
             "the patch has text for <tpm>, which holds elements (line 2 of the definition)",
         ),
+        (
+            "<domain>\n<devices/></domain>",
+            "<devices><disk><source>/y</source></disk></devices>",
+            "the patch has text for <source>, which holds attributes and elements",
+        ),
     ] {
         assert_eq!(refused(before, patch), message);
     }
