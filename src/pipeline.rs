@@ -6,7 +6,7 @@
 
 mod patch_step;
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
@@ -55,7 +55,7 @@ pub fn look_at_files(
     facts: &mut Facts,
     look: impl Fn(&str) -> Option<FileFact>,
 ) {
-    let mut seen: HashSet<String> = HashSet::new();
+    let mut seen: BTreeSet<String> = BTreeSet::new();
     loop {
         let there = |path: &str| facts.files.get(path).is_some_and(|file| file.exists);
         let mut paths = files(steps, document, settings, &there);
@@ -63,10 +63,16 @@ pub fn look_at_files(
         if paths.is_empty() {
             return;
         }
+        let mut found = false;
         for path in paths {
             if let Some(fact) = look(&path) {
+                found |= fact.exists;
                 facts.files.insert(path, fact);
             }
+        }
+        // What a pass asks for depends on what there is, and nothing more is.
+        if !found {
+            return;
         }
     }
 }

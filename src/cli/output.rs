@@ -76,6 +76,15 @@ impl Output {
         }
     }
 
+    /// Writes lines to stderr with `--verbose`; they are not made otherwise.
+    pub(crate) fn details(&mut self, lines: impl FnOnce() -> Vec<String>) {
+        if self.verbose {
+            for line in lines() {
+                self.detail(&line);
+            }
+        }
+    }
+
     /// Writes a line to stderr even with `--quiet`: the reason why there is no output.
     pub(crate) fn always(&mut self, line: &str) {
         self.stderr(&format!("{line}\n"));

@@ -141,9 +141,7 @@ impl Job {
             |error| anyhow::Error::new(InFile::document(&definition.name, error)).context(cannot());
         let document = Document::parse_domain(&definition.text).map_err(unreadable)?;
         let facts = self.facts_for(definition, &document, world)?;
-        for line in host::decisive(&facts) {
-            world.out.detail(&line);
-        }
+        world.out.details(|| host::decisive(&facts));
         let context = Context {
             facts: &facts,
             settings: &self.settings,

@@ -139,18 +139,16 @@ fn known(
     builds: &mut Vec<Firmware>,
     passed_over: &mut Vec<PassedOver>,
 ) {
-    let described: BTreeSet<(String, String)> = builds
-        .iter()
-        .map(|build| (build.code.clone(), build.vars.clone()))
-        .collect();
-    let described = |row: &KnownBuild| {
-        !described.is_empty() && described.contains(&(row.code.to_owned(), row.vars.to_owned()))
+    let is_one = |build: &Firmware, row: &KnownBuild| {
+        (build.code.as_str(), build.vars.as_str()) == (row.code, row.vars)
     };
+    let described = builds.len();
     let mut directories: BTreeMap<&str, bool> = BTreeMap::new();
     let mut settled: BTreeSet<(&str, &str)> = BTreeSet::new();
     let mut absent: Vec<(Absent, &str)> = Vec::new();
     for row in KNOWN_BUILDS {
-        if settled.contains(&(row.code, row.vars)) || described(row) {
+        let mut with_descriptor = builds.iter().take(described);
+        if settled.contains(&(row.code, row.vars)) || with_descriptor.any(|one| is_one(one, row)) {
             continue;
         }
         // Nobody misses a build that macOS cannot use.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::foreign::{self, Foreign};
-use super::tree::Tree;
+use super::tree::{Tree, is_absent};
 use super::{FileFact, ImageFormat};
 
 /// First bytes of qcow, qcow2 and qcow3 files; the version follows as a big-endian u32.
@@ -20,6 +20,10 @@ const QCOW_MAGIC: &[u8] = b"QFI\xfb";
 
 /// First bytes of LUKS 1 and 2.
 const LUKS_MAGIC: &[u8] = b"LUKS\xba\xbe";
+
+/// Lengths of raw VARS of 2 and 4 MiB builds, and of the CODE of the latter. No qcow2 file has one of them: it
+/// comes in clusters of 64 KiB, three at least. (The CODE of 2 MiB builds has the length of 30.)
+const RAW_FLASH: [u64; 3] = [131_072, 540_672, 3_653_632];
 
 /// What is found at a path where an image is expected.
 #[derive(Debug, Clone)]
@@ -65,7 +69,7 @@ impl fmt::Display for Found {
     }
 }
 
-/// Looks, at each path once: firmware builds share their VARS templates.
+/// Looks for firmware, at each path once: builds share their VARS templates.
 pub(crate) struct Images<'t> {
     tree: &'t Tree,
     /// By path as it was written: paths compare part by part, which takes long.
@@ -85,10 +89,30 @@ impl<'t> Images<'t> {
         if let Some(found) = self.seen.borrow().get(path.as_os_str()) {
             return found.clone();
         }
-        let found = look(self.tree, path);
+        let found = self
+            .by_length(path)
+            .unwrap_or_else(|| look(self.tree, path));
         let mut seen = self.seen.borrow_mut();
         seen.insert(path.as_os_str().to_owned(), found.clone());
         found
+    }
+
+    /// What needs no look inside: nothing at all, and images whose length is that of firmware.
+    fn by_length(&self, path: &Path) -> Option<Found> {
+        match self.tree.entry(path) {
+            Ok(entry) if entry.is_file() && RAW_FLASH.contains(&entry.len()) => {
+                Some(Found::Image(FileFact {
+                    exists: true,
+                    format: Some(ImageFormat::Raw),
+                    size: Some(entry.len()),
+                    ..FileFact::default()
+                }))
+            }
+            Err(error) if is_absent(&error) => {
+                Some(Found::Missing(self.tree.dangling(path, &error)))
+            }
+            _ => None,
+        }
     }
 
     /// The length of a raw file needs no permission to read it.
@@ -109,7 +133,7 @@ pub(crate) fn look(tree: &Tree, path: &Path) -> Found {
         Err(error) => error,
     };
     if is_absent(&error) {
-        return Found::Missing(tree.link_target(path));
+        return Found::Missing(tree.dangling(path, &error));
     }
     if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
         return Found::Loop;
@@ -136,13 +160,6 @@ pub(crate) fn look(tree: &Tree, path: &Path) -> Found {
 /// a qcow2 file has another.
 fn raw_vars(length: u64) -> Option<u64> {
     [131_072, 540_672].contains(&length).then_some(length)
-}
-
-fn is_absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
 }
 
 /// What the first and the last bytes of a file say.

@@ -61,6 +61,15 @@ impl Tree {
         }
     }
 
+    /// Where the link at `path` points for which [`Tree::open`] or [`Tree::entry`] gave `error`; `None`
+    /// when there is none.
+    pub(crate) fn dangling(&self, path: &Path, error: &io::Error) -> Option<PathBuf> {
+        let is_link = error.get_ref().is_some_and(|inner| inner.is::<Dangling>());
+        (is_link || !self.is_machine())
+            .then(|| self.link_target(path))
+            .flatten()
+    }
+
     /// Where the link at `path` itself points; `None` when it is no link.
     pub(crate) fn link_target(&self, path: &Path) -> Option<PathBuf> {
         match &self.root {
@@ -88,9 +97,8 @@ impl Tree {
     pub(crate) fn open(&self, path: &Path) -> io::Result<(File, Metadata)> {
         let on_disk = self.on_disk(path)?;
         // The kernel's own files are harmless, and many are read.
-        let is_kernels = path.starts_with("/sys") || path.starts_with("/proc");
-        let is_harmless = self.is_machine() && is_kernels;
-        if !is_harmless && !fs::metadata(&on_disk)?.is_file() {
+        let is_harmless = self.is_kernels(path, &[b"/sys/", b"/proc/"]);
+        if !is_harmless && !self.there(&on_disk)?.is_file() {
             return Err(not_regular());
         }
         let mut flags = OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -108,6 +116,23 @@ impl Tree {
         Ok((file, metadata))
     }
 
+    /// As [`Tree::metadata`], with an error for a link that leads nowhere which [`Tree::dangling`] tells.
+    pub(crate) fn entry(&self, path: &Path) -> io::Result<Metadata> {
+        self.there(&self.on_disk(path)?)
+    }
+
+    /// The path itself is looked at first, so that a place where nothing is costs one look.
+    fn there(&self, on_disk: &Path) -> io::Result<Metadata> {
+        let entry = fs::symlink_metadata(on_disk)?;
+        if !entry.is_symlink() || !self.is_machine() {
+            return Ok(entry);
+        }
+        fs::metadata(on_disk).map_err(|error| match is_absent(&error) {
+            true => io::Error::new(error.kind(), Dangling),
+            false => error,
+        })
+    }
+
     /// The first `limit` bytes of a regular file.
     pub(crate) fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         let (file, metadata) = self.open(path)?;
@@ -120,8 +145,22 @@ impl Tree {
 
     /// A small text file without surrounding blanks; `None` when it cannot be read.
     pub(crate) fn word(&self, path: &Path) -> Option<String> {
-        let bytes = self.read(path, 64 * 1024).ok()?;
-        Some(String::from_utf8_lossy(&bytes).trim().to_owned())
+        let word = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if self.is_kernels(path, &[b"/sys/"]) {
+            // One read has all of such a file, unless it fills a page; there may be one for each processor.
+            let mut page = [0; 4096];
+            let length = File::open(path).ok()?.read(&mut page).ok()?;
+            if let Some(read) = page.get(..length).filter(|_| length < page.len()) {
+                return Some(word(read));
+            }
+        }
+        Some(word(&self.read(path, 64 * 1024).ok()?))
+    }
+
+    /// Whether a path is below one of the directories whose files the kernel makes up.
+    fn is_kernels(&self, path: &Path, directories: &[&[u8]]) -> bool {
+        let path = path.as_os_str().as_encoded_bytes();
+        self.is_machine() && directories.iter().any(|one| path.starts_with(one))
     }
 
     fn on_disk(&self, path: &Path) -> io::Result<PathBuf> {
@@ -131,6 +170,19 @@ impl Tree {
         }
     }
 }
+
+/// Whether an error says that nothing is there.
+pub(crate) fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// A link that is there and leads to nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("a link that leads nowhere")]
+struct Dangling;
 
 fn not_regular() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")

@@ -13,7 +13,7 @@
 
 use std::cmp::Ordering;
 
-use globset::GlobBuilder;
+use wildmatch::WildMatch;
 
 /// What is known under one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -340,7 +340,7 @@ fn compare(
         "<=" => ordered()? != Ordering::Greater,
         ">" => ordered()? == Ordering::Greater,
         ">=" => ordered()? != Ordering::Less,
-        _ => like(offset, &left, &right)?,
+        _ => like(&left, &right),
     };
     Ok(if holds { Truth::Yes } else { Truth::No })
 }
@@ -360,14 +360,11 @@ fn compare_numbers(left: &[u64], right: &[u64]) -> Ordering {
 }
 
 /// `~`: the whole text by a pattern with `*` and `?`, or a part of it without those.
-fn like(offset: usize, text: &str, pattern: &str) -> Result<bool, ConditionError> {
-    if !pattern.contains(['*', '?']) {
-        return Ok(text.contains(pattern));
+fn like(text: &str, pattern: &str) -> bool {
+    match pattern.contains(['*', '?']) {
+        true => WildMatch::new(pattern).matches(text),
+        false => text.contains(pattern),
     }
-    let glob = GlobBuilder::new(pattern)
-        .build()
-        .map_err(|cause| error(offset, format!("'{pattern}' is no pattern: {cause}"), None))?;
-    Ok(glob.compile_matcher().is_match(text))
 }
 
 fn error(offset: usize, message: String, help: Option<&str>) -> ConditionError {

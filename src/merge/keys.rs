@@ -339,17 +339,19 @@ fn parts(identity: Option<&Identity>, wanted: &Element) -> (&'static [Key], &'st
 }
 
 fn identity(parent: &str, name: &str) -> Option<&'static Identity> {
-    let mut all = BY_NAME.get(name)?.iter();
-    let is_it = |identity: &&&Identity| identity.parent == parent || identity.parent == "*";
-    all.find(is_it).copied()
+    let first = BY_NAME.partition_point(|identity| identity.name < name);
+    BY_NAME
+        .iter()
+        .skip(first)
+        .take_while(|identity| identity.name == name)
+        .find(|identity| identity.parent == parent || identity.parent == "*")
+        .copied()
 }
 
-/// The tables by element: each is asked for every element of a patch.
-static BY_NAME: LazyLock<HashMap<&str, Vec<&Identity>>> = LazyLock::new(|| {
-    let mut by_name: HashMap<&str, Vec<&Identity>> = HashMap::new();
-    for identity in parts::PARTS.iter().chain(IDENTITIES) {
-        by_name.entry(identity.name).or_default().push(identity);
-    }
+/// The tables, sorted by element: each is asked for every element of a patch.
+static BY_NAME: LazyLock<Vec<&Identity>> = LazyLock::new(|| {
+    let mut by_name: Vec<&Identity> = parts::PARTS.iter().chain(IDENTITIES).collect();
+    by_name.sort_by_key(|identity| identity.name);
     by_name
 });
 

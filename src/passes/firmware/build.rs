@@ -1,6 +1,6 @@
 //! UEFI builds: which there are, which are fit for macOS, which belongs to a path.
 
-use globset::Glob;
+use wildmatch::WildMatch;
 
 use super::super::Context;
 use super::os::Os;
@@ -81,11 +81,13 @@ impl<'a> Builds<'a> {
             .then_some(&self.machine)
     }
 
+    /// As libvirt does it: `*` and `?` stand for others, nothing else does.
     fn is_for_the_machine(&self, build: &Firmware) -> bool {
         let mut patterns = build.machines.iter();
         build.machines.is_empty()
-            || patterns
-                .any(|pattern| *pattern == self.machine || is_match(pattern, &self.versioned))
+            || patterns.any(|pattern| {
+                *pattern == self.machine || WildMatch::new(pattern).matches(&self.versioned)
+            })
     }
 
     fn unfit_format(&self, build: &Firmware) -> Option<String> {
@@ -434,15 +436,4 @@ fn has_secure_name(path: &str) -> bool {
         "-opensuse-",
     ];
     words.iter().any(|word| name.contains(word))
-}
-
-/// Whether a descriptor's pattern is for a machine type. `pc-q35-*`, as nearly all are, needs no
-/// compiled pattern, which costs more than the rest of the pass.
-fn is_match(pattern: &str, machine: &str) -> bool {
-    let is_plain = |text: &str| !text.contains(['*', '?', '[', ']', '{', '}', '\\', '!']);
-    match pattern.strip_suffix('*') {
-        Some(prefix) if is_plain(prefix) => machine.starts_with(prefix),
-        None if is_plain(pattern) => machine == pattern,
-        _ => Glob::new(pattern).is_ok_and(|glob| glob.compile_matcher().is_match(machine)),
-    }
 }
