@@ -321,6 +321,29 @@ mod tests {
     }
 
     #[test]
+    fn firmware_of_the_usual_length_is_not_opened() {
+        let keep = tempfile::tempdir().unwrap();
+        let at = keep.path().join("image");
+        let tree = Tree::at(keep.path()).unwrap();
+        // The magic tells who looked inside.
+        for (length, format) in [
+            (131_072, ImageFormat::Raw),
+            (540_672, ImageFormat::Raw),
+            (3_653_632, ImageFormat::Raw),
+            (1_966_080, ImageFormat::Qcow2),
+            (196_608, ImageFormat::Qcow2),
+        ] {
+            fs::write(&at, qcow2(3, 1 << 20)).unwrap();
+            let file = fs::OpenOptions::new().write(true).open(&at).unwrap();
+            file.set_len(length).unwrap();
+            let Found::Image(fact) = Images::of(&tree).look(Path::new("/image")) else {
+                panic!("no image");
+            };
+            assert_eq!(fact.format, Some(format), "{length}");
+        }
+    }
+
+    #[test]
     fn what_is_no_image_says_so() {
         let keep = tempfile::tempdir().unwrap();
         let at = |name: &str| keep.path().join(name);
@@ -329,25 +352,41 @@ mod tests {
         symlink("image", at("link")).unwrap();
         symlink("gone", at("dangling")).unwrap();
         symlink("loop", at("loop")).unwrap();
-        let tree = Tree::at(keep.path()).unwrap();
         let fact = FileFact {
             exists: true,
             size: Some(5),
             format: Some(ImageFormat::Raw),
             ..FileFact::default()
         };
-        for path in ["/image", "/link"] {
-            assert!(matches!(look(&tree, Path::new(path)), Found::Image(found) if found == fact));
-        }
-        for (path, reason) in [
-            ("/absent", "does not exist"),
-            ("/absent/below", "does not exist"),
-            ("/image/below", "does not exist"),
-            ("/directory", "is a directory"),
-            ("/dangling", "is a link to 'gone', which does not exist"),
-            ("/loop", "is a loop of links"),
+        // As a directory that stands for `/`, and on the machine itself.
+        let root = keep.path().to_str().unwrap();
+        for (tree, prefix) in [
+            (Tree::at(keep.path()).unwrap(), ""),
+            (Tree::machine(), root),
         ] {
-            assert_eq!(look(&tree, Path::new(path)).to_string(), reason, "{path}");
+            let images = Images::of(&tree);
+            let both = |name: &str| {
+                let path = format!("{prefix}{name}");
+                let path = Path::new(&path);
+                [look(&tree, path), images.look(path)]
+            };
+            for name in ["/image", "/link"] {
+                for found in both(name) {
+                    assert!(matches!(found, Found::Image(found) if found == fact));
+                }
+            }
+            for (name, reason) in [
+                ("/absent", "does not exist"),
+                ("/absent/below", "does not exist"),
+                ("/image/below", "does not exist"),
+                ("/directory", "is a directory"),
+                ("/dangling", "is a link to 'gone', which does not exist"),
+                ("/loop", "is a loop of links"),
+            ] {
+                for found in both(name) {
+                    assert_eq!(found.to_string(), reason, "{prefix}{name}");
+                }
+            }
         }
         let live = look(&Tree::machine(), Path::new("/dev/null"));
         assert_eq!(live.to_string(), "is no regular file");

@@ -2,9 +2,10 @@
 //!
 //! A snippet that makes a file of a block device, or `host-passthrough` of a CPU model, names what is new
 //! and not what was there before; with both libvirt refuses the definition, or drops one of them in silence.
-//! The knowledge is in `table.rs`; what no table says is in `devices.rs` and `sections.rs`.
+//! The knowledge is in `table.rs`; what no table says is in `devices.rs` and `sections.rs`. `kept.rs` tells of what may belong to the old one and stays.
 
 mod devices;
+mod kept;
 mod sections;
 mod table;
 
@@ -16,6 +17,7 @@ use super::keys;
 use super::patch::{Attribute, Element, Op};
 use crate::document::{child, parent_name};
 pub(super) use devices::refused;
+pub(super) use kept::note_kept;
 pub(super) use sections::{note_superseded, superseded};
 use table::{KINDS, Kinds, OTHERS, Other, Values::*};
 

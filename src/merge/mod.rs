@@ -135,6 +135,7 @@ impl<'m> Merger<'m> {
             return Err(self.error(wanted, message).helped(help).at(place));
         }
         let wanted = &*kinds::complete(target, wanted);
+        self.notes.extend(kinds::note_kept(target, wanted));
         if !wanted.attributes.is_empty() || wanted.text.is_some() {
             self.attributes(target, wanted)?;
         }

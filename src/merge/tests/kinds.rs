@@ -810,3 +810,67 @@ fn it_is_told_which_boot_devices_go() {
         assert_eq!(merged.notes, notes, "{before}");
     }
 }
+
+/// Another image may be encrypted with the same secret, and another bridge be one of Open vSwitch.
+#[test]
+fn it_is_told_what_may_be_of_the_old_source() {
+    let disk = |source: &str, inside: &str| {
+        d(&format!(
+            "<devices><disk type='file'><source {source}>{inside}</source><target dev='vda'/></disk></devices>"
+        ))
+    };
+    let nic = |source: &str, inside: &str| {
+        d(&format!(
+            "<devices><interface type='bridge'><source {source}/>{inside}</interface></devices>"
+        ))
+    };
+    let luks = "<encryption format='luks'><secret type='passphrase' uuid='1'/></encryption>";
+    let port = "<virtualport type='openvswitch'/>";
+    let kept = "<disk> with <target dev='vda'> gets another image and keeps <encryption> of the old one; where the new one has none, take that out with patch:op='remove'";
+    for (before, patch, notes) in [
+        (disk("file='/a'", luks), disk("file='/b'", ""), &[kept][..]),
+        (disk("file='/a'", luks), disk("file='/a'", ""), &[]),
+        (
+            disk("file='/a'", luks),
+            disk("startupPolicy='optional'", ""),
+            &[],
+        ),
+        (disk("file='/a'", luks), disk("file='/b'", luks), &[]),
+        (
+            disk("file='/a'", luks),
+            disk("file='/b'", "<encryption patch:op='remove'/>"),
+            &[],
+        ),
+        (
+            disk("file='/a'", luks),
+            disk("file='/b' patch:op='replace'", ""),
+            &[],
+        ),
+        (disk("file='/a'", ""), disk("file='/b'", ""), &[]),
+        (
+            nic("bridge='ovs0'", port),
+            nic("bridge='br0'", ""),
+            &[
+                "<interface> gets another bridge and keeps <virtualport> of the old one; where the new one has none, take that out with patch:op='remove'",
+            ],
+        ),
+        (
+            nic(
+                "bridge='ovs0'",
+                &format!("{port}<vlan><tag id='3'/></vlan>"),
+            ),
+            nic("bridge='br0'", ""),
+            &[
+                "<interface> gets another bridge and keeps <virtualport> and <vlan> of the old one; where the new one has none, take that out with patch:op='remove'",
+            ],
+        ),
+        (nic("bridge='ovs0'", port), nic("bridge='br0'", port), &[]),
+        (nic("bridge='ovs0'", port), nic("bridge='ovs0'", ""), &[]),
+    ] {
+        let document = Document::parse_domain(&before).unwrap();
+        let patch = Patch::new("p", &patch);
+        let wanted = patch.resolve_for(&document).unwrap();
+        let merged = merged_wanted(&document, &patch, &wanted).unwrap();
+        assert_eq!(merged.notes, notes, "{before}");
+    }
+}
