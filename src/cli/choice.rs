@@ -203,7 +203,8 @@ fn add(chosen: &mut Vec<&'static Pass>, more: Vec<&'static Pass>) {
         if chosen.iter().any(|one| one.name == pass.name) {
             continue;
         }
-        let later = chosen.iter().position(|one| place(one) > place(pass));
+        let its = place(pass);
+        let later = chosen.iter().position(|one| place(one) > its);
         chosen.insert(later.unwrap_or(chosen.len()), pass);
     }
 }

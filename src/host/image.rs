@@ -22,8 +22,11 @@ const QCOW_MAGIC: &[u8] = b"QFI\xfb";
 const LUKS_MAGIC: &[u8] = b"LUKS\xba\xbe";
 
 /// Lengths of raw VARS of 2 and 4 MiB builds, and of the CODE of the latter. No qcow2 file has one of them: it
-/// comes in clusters of 64 KiB, three at least. (The CODE of 2 MiB builds has the length of 30.)
+/// comes in clusters of 64 KiB, three at least.
 const RAW_FLASH: [u64; 3] = [131_072, 540_672, 3_653_632];
+
+/// Length of a raw CODE of 2 MiB builds, and of 30 clusters.
+const RAW_OR_CLUSTERS: u64 = 1_966_080;
 
 /// What is found at a path where an image is expected.
 #[derive(Debug, Clone)]
@@ -99,15 +102,18 @@ impl<'t> Images<'t> {
 
     /// What needs no look inside: nothing at all, and images whose length is that of firmware.
     fn by_length(&self, path: &Path) -> Option<Found> {
+        // Whoever ships qcow2 images calls them so.
+        let is_raw = |length: u64| {
+            RAW_FLASH.contains(&length)
+                || (length == RAW_OR_CLUSTERS && path.extension().is_some_and(|end| end == "fd"))
+        };
         match self.tree.entry(path) {
-            Ok(entry) if entry.is_file() && RAW_FLASH.contains(&entry.len()) => {
-                Some(Found::Image(FileFact {
-                    exists: true,
-                    format: Some(ImageFormat::Raw),
-                    size: Some(entry.len()),
-                    ..FileFact::default()
-                }))
-            }
+            Ok(entry) if entry.is_file() && is_raw(entry.len()) => Some(Found::Image(FileFact {
+                exists: true,
+                format: Some(ImageFormat::Raw),
+                size: Some(entry.len()),
+                ..FileFact::default()
+            })),
             Err(error) if is_absent(&error) => {
                 Some(Found::Missing(self.tree.dangling(path, &error)))
             }
@@ -323,23 +329,25 @@ mod tests {
     #[test]
     fn firmware_of_the_usual_length_is_not_opened() {
         let keep = tempfile::tempdir().unwrap();
-        let at = keep.path().join("image");
         let tree = Tree::at(keep.path()).unwrap();
         // The magic tells who looked inside.
-        for (length, format) in [
-            (131_072, ImageFormat::Raw),
-            (540_672, ImageFormat::Raw),
-            (3_653_632, ImageFormat::Raw),
-            (1_966_080, ImageFormat::Qcow2),
-            (196_608, ImageFormat::Qcow2),
+        for (name, length, format) in [
+            ("OVMF_VARS.fd", 131_072, ImageFormat::Raw),
+            ("OVMF_VARS_4M.fd", 540_672, ImageFormat::Raw),
+            ("OVMF_CODE_4M.fd", 3_653_632, ImageFormat::Raw),
+            ("OVMF_CODE.fd", 1_966_080, ImageFormat::Raw),
+            ("OVMF_CODE.qcow2", 1_966_080, ImageFormat::Qcow2),
+            ("OVMF_VARS.qcow2", 196_608, ImageFormat::Qcow2),
         ] {
+            let at = keep.path().join(name);
             fs::write(&at, qcow2(3, 1 << 20)).unwrap();
             let file = fs::OpenOptions::new().write(true).open(&at).unwrap();
             file.set_len(length).unwrap();
-            let Found::Image(fact) = Images::of(&tree).look(Path::new("/image")) else {
+            let path = Path::new("/").join(name);
+            let Found::Image(fact) = Images::of(&tree).look(&path) else {
                 panic!("no image");
             };
-            assert_eq!(fact.format, Some(format), "{length}");
+            assert_eq!(fact.format, Some(format), "{name}");
         }
     }
 

@@ -136,6 +136,11 @@ impl Tree {
     /// The first `limit` bytes of a regular file.
     pub(crate) fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         let (file, metadata) = self.open(path)?;
+        // What the kernel makes up, in /proc, says that it is empty.
+        let limit = match metadata.len() {
+            0 => limit,
+            length => limit.min(length),
+        };
         // One more than the length, so that the end is seen without growing.
         let expected = metadata.len().clamp(4095, 1 << 20).min(limit) + 1;
         let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or_default());

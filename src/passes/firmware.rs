@@ -126,7 +126,10 @@ fn files(
     for name in [document.text_at(&["name"]), new_name.as_deref()] {
         stores.extend(nvram::default_paths(name, &os));
     }
-    paths.extend(stores.iter().flat_map(|path| nvram::new_paths(path, there)));
+    // Another path is taken instead of a file that is there, or is named and may be where the domain runs.
+    let is_real = |path: &&String| os.nvram == Some(path) || there(path);
+    let real = stores.iter().filter(is_real);
+    paths.extend(real.flat_map(|path| nvram::new_paths(path, there)));
     paths.extend(stores);
     paths
 }

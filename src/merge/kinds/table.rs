@@ -215,6 +215,13 @@ pub(super) const KINDS: &[Kinds] = &[
     kinds(DEVICES, "console", "@type", CHARACTER),
     kinds(DEVICES, "channel", "@type", CHARACTER),
     kinds(DEVICES, "redirdev", "@type", CHARACTER),
+    // One that waits for others has nobody to connect to again.
+    kinds(
+        &["serial", "parallel", "console", "channel", "redirdev"],
+        "source",
+        "@mode",
+        &[kind(These(&["connect"]), &[], &["reconnect"])],
+    ),
     Kinds {
         default: Some("static"),
         ..kinds(

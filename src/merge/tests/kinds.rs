@@ -236,6 +236,11 @@ fn what_belongs_to_the_old_kind_of_a_device_goes() {
             "<disk><target dev='a' bus='virtio'/><address type='pci' slot='0x04'/></disk>",
         ),
         (
+            "<serial type='tcp'><source mode='connect' host='h' service='1'><reconnect enabled='yes' timeout='3'/></source><target port='0'/></serial>",
+            "<serial><source mode='bind' host='0.0.0.0'/><target port='0'/></serial>",
+            "<serial type='tcp'><source mode='bind' host='0.0.0.0' service='1'/><target port='0'/></serial>",
+        ),
+        (
             "<serial type='tcp'><source mode='bind' host='h' service='1'/><protocol type='telnet'/><target port='0'/></serial>",
             "<serial type='file'><source path='/log'/><target port='0'/></serial>",
             "<serial type='file'><source path='/log'/><target port='0'/></serial>",

@@ -306,7 +306,8 @@ mod tests {
 
     #[test]
     fn what_is_there_at_a_new_path_is_asked_for() {
-        let there = |path: &str| path.ends_with("_4M.fd") || path.ends_with("_2M.fd");
+        let taken = |path: &str| path.ends_with("_4M.fd") || path.ends_with("_2M.fd");
+        let there = |path: &str| taken(path) || path.ends_with("/a_VARS.fd");
         for (os, paths) in [
             (
                 "<os><nvram>/n/a_VARS.fd</nvram></os>",
@@ -329,5 +330,9 @@ mod tests {
             }
             assert!(!asked.iter().any(|path| path.contains("-3")), "{asked:?}");
         }
+        // Where no file is, libvirt makes one, and none is taken instead.
+        let document = Document::parse_domain("<domain><name>a</name></domain>").unwrap();
+        let usual = ["fd", "qcow2"].map(|end| format!("/var/lib/libvirt/qemu/nvram/a_VARS.{end}"));
+        assert_eq!(files(&document, &Settings::default(), &taken), usual);
     }
 }
