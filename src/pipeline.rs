@@ -12,10 +12,11 @@ use serde::Serialize;
 
 use crate::document::qemu::{self, Problem};
 use crate::document::{Document, DocumentError};
+use crate::host::local::WantedBuilds;
 use crate::host::{Facts, FileFact};
 use crate::merge::{self, MergeError, Patch};
 use crate::passes::settings::Settings;
-use crate::passes::{Context, Needs, Outcome, PASSES, Pass, guest};
+use crate::passes::{self, Context, Needs, Outcome, PASSES, Pass, guest};
 use crate::patches::facts;
 
 /// One thing to run.
@@ -45,6 +46,19 @@ pub fn needs(steps: &[Step]) -> Needs {
             Step::Pass(pass) => needs.and(pass.needs),
             Step::Patch(patch) => needs.and(facts::needs(patch)),
         })
+}
+
+/// Which firmware builds a run asks about.
+pub fn builds(steps: &[Step], document: &Document<'_>, settings: &Settings) -> WantedBuilds {
+    if !needs(steps).firmware {
+        return WantedBuilds::None;
+    }
+    // A patch may name a loader before the pass has its turn.
+    let is_patch = |step: &Step| matches!(step, Step::Patch(_));
+    match !steps.iter().any(is_patch) && passes::takes_the_first_fit(document, settings) {
+        true => WantedBuilds::FirstFit,
+        false => WantedBuilds::All,
+    }
 }
 
 /// Adds to `facts` what `look` says of the files a run asks about: see [`Pass::files`].

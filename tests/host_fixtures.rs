@@ -7,7 +7,7 @@ mod trees;
 use std::fs;
 use std::path::Path;
 
-use virt_patch::host::local::{Local, Wanted};
+use virt_patch::host::local::{Local, Wanted, WantedBuilds};
 use virt_patch::host::{Facts, Firmware};
 
 fn load(name: &str) -> Facts {
@@ -97,7 +97,7 @@ fn their_firmware_is_what_the_distributions_tree_has() {
     let probed = |name: &str| -> Vec<Firmware> {
         let tree = trees::build(name);
         let wanted = Wanted {
-            firmware: true,
+            firmware: WantedBuilds::All,
             ..Wanted::NONE
         };
         Local::root(tree.path())

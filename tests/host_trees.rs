@@ -8,9 +8,13 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use virt_patch::document::Document;
 use virt_patch::host::known_places::{SizeClass, size_class};
-use virt_patch::host::local::{Local, Wanted};
+use virt_patch::host::local::{Local, Wanted, WantedBuilds};
 use virt_patch::host::{Facts, Firmware, ImageFormat, PassedOver, Version};
+use virt_patch::passes::{self, Context, settings::Settings};
+use virt_patch::pipeline::{self, Step};
+use virt_patch::profile::Profile;
 
 fn probe(root: &Path) -> Facts {
     Local::root(root).unwrap().probe(&Wanted::ALL)
@@ -419,7 +423,7 @@ fn a_session_daemon_reads_the_users_descriptors_too() {
     let hidden = "/home/u/.config/qemu/firmware/60-edk2-x86_64.json is empty, which hides its name";
     let local = Local::root(tree.path()).unwrap();
     let wanted = Wanted {
-        firmware: true,
+        firmware: WantedBuilds::All,
         ..Wanted::NONE
     };
     assert!(
@@ -461,4 +465,62 @@ fn put(root: &Path, path: &str, text: &str) {
 
 fn link(root: &Path, target: &str, path: &str) {
     symlink(target, root.join(path)).unwrap();
+}
+
+/// Where a definition names no image, the known places are looked at only if no descriptor has a fit build: what
+/// the passes make of it is the same.
+#[test]
+fn the_first_fit_build_is_the_first_of_all() {
+    let domains = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/domains");
+    let mut texts: Vec<String> = fs::read_dir(domains)
+        .unwrap()
+        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
+        .collect();
+    texts.push(include_str!("../patches/template.xml").to_owned());
+    let mut fewer = 0;
+    let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/trees");
+    for tree in fs::read_dir(trees).unwrap() {
+        let tree = tree.unwrap().path();
+        let tree = trees::build(tree.file_stem().unwrap().to_str().unwrap());
+        let local = Local::root(tree.path()).unwrap();
+        for (text, profile) in texts
+            .iter()
+            .flat_map(|text| ["macpro7,1", "macpro5,1"].map(|one| (text, one)))
+        {
+            let Ok(document) = Document::parse_domain(text) else {
+                continue;
+            };
+            let profile = Profile::shipped(profile).unwrap();
+            let mut settings = Settings::default();
+            for (key, value) in &profile.settings {
+                settings.set(key, value).unwrap();
+            }
+            let steps: Vec<Step> = profile
+                .passes
+                .iter()
+                .map(|name| Step::Pass(passes::find(name).unwrap()))
+                .collect();
+            let run = |firmware| {
+                let mut facts = local.probe(&Wanted {
+                    firmware,
+                    ..Wanted::ALL
+                });
+                pipeline::look_at_files(&steps, &document, &settings, &mut facts, |path| {
+                    local.file(path)
+                });
+                let context = Context {
+                    facts: &facts,
+                    settings: &settings,
+                    template: false,
+                };
+                let plan = pipeline::run_on(&document, &steps, &context).unwrap();
+                (plan, facts.firmware.unwrap().len())
+            };
+            let wanted = pipeline::builds(&steps, &document, &settings);
+            let ((plan, count), (of_all, all)) = (run(wanted), run(WantedBuilds::All));
+            assert_eq!(plan, of_all);
+            fewer += usize::from(count < all);
+        }
+    }
+    assert!(fewer > 0);
 }

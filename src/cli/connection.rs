@@ -7,7 +7,7 @@ use super::World;
 use super::errors::Advice;
 use super::source::{Definition, shell_word};
 use crate::document::{Document, Encoding};
-use crate::host::local::{Local, Wanted};
+use crate::host::local::{Local, Wanted, WantedBuilds};
 use crate::host::{Facts, Firmware, known_places};
 use crate::hypervisor::{
     Connector, DomainInfo, Hypervisor, HypervisorError, MachineQuery, Mode, Secrets, capabilities,
@@ -223,7 +223,7 @@ impl World<'_> {
         if is_local {
             let local = Local::machine();
             let on_disk = local.probe(&Wanted {
-                firmware: true,
+                firmware: WantedBuilds::All,
                 kvm: true,
                 ..Wanted::NONE
             });

@@ -206,7 +206,7 @@ impl Job {
             cpu: needs.cpu,
             memory: needs.machine,
             kvm: needs.machine,
-            firmware: needs.firmware,
+            firmware: pipeline::builds(self.steps(definition), document, &self.settings),
             emulators: needs.emulators,
             libvirt: needs != Needs::default(),
         };

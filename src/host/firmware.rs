@@ -11,15 +11,20 @@ use std::path::{Path, PathBuf};
 use super::descriptors::{self, Offer};
 use super::image::{Found, Images};
 use super::known_places::{KNOWN_BUILDS, KnownBuild, SizeClass, size_class};
+use super::local::WantedBuilds;
 use super::tree::Tree;
 use super::{FileFact, Firmware, ImageFormat, PassedOver};
 
 /// The builds of a host, best first, and what was passed over. `config_home` is the user's
 /// $XDG_CONFIG_HOME for a session daemon, `None` for the system daemon.
 ///
-/// Builds whose images lie in the Nix store come last: such a path disappears with the next
+/// WantedBuilds whose images lie in the Nix store come last: such a path disappears with the next
 /// garbage collection after an upgrade, so a definition should name it only for want of another.
-pub(crate) fn probe(tree: &Tree, config_home: Option<&Path>) -> (Vec<Firmware>, Vec<PassedOver>) {
+pub(crate) fn probe(
+    tree: &Tree,
+    config_home: Option<&Path>,
+    wanted: WantedBuilds,
+) -> (Vec<Firmware>, Vec<PassedOver>) {
     let mut passed_over = Vec::new();
     let mut builds = Vec::new();
     let images = Images::of(tree);
@@ -36,10 +41,25 @@ pub(crate) fn probe(tree: &Tree, config_home: Option<&Path>) -> (Vec<Firmware>, 
             }
         }
     }
-    let hidden = hidden(tree, effective.hidden);
-    known(tree, &images, &hidden, &mut builds, &mut passed_over);
-    builds.sort_by_key(|build| build.code.starts_with("/nix/store/"));
+    if wanted == WantedBuilds::All || !builds.iter().any(is_fit) {
+        let hidden = hidden(tree, effective.hidden);
+        known(tree, &images, &hidden, &mut builds, &mut passed_over);
+    }
+    builds.sort_by_key(is_passing);
     (builds, passed_over)
+}
+
+fn is_passing(build: &Firmware) -> bool {
+    build.code.starts_with("/nix/store/")
+}
+
+/// Whether any q35 guest without Secure Boot can have a build, whatever libvirt the host has, and no known place
+/// would come before it.
+fn is_fit(build: &Firmware) -> bool {
+    let is_plain = !build.secure_boot && !build.enrolled_keys && !build.smm;
+    let is_raw = (build.code_format, build.vars_format) == (ImageFormat::Raw, ImageFormat::Raw);
+    let mut machines = build.machines.iter();
+    is_plain && is_raw && machines.any(|machine| machine == "pc-q35-*") && !is_passing(build)
 }
 
 fn described(images: &Images<'_>, offer: Offer, descriptor: &Path) -> Result<Firmware, String> {

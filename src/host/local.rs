@@ -11,6 +11,19 @@ use super::tree::Tree;
 use super::{Device, Emulator, Facts, FileFact, Version};
 use super::{cpu, cpuinfo, emulator, firmware, image, libvirt_version};
 
+/// Which firmware builds a run asks about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WantedBuilds {
+    /// None.
+    #[default]
+    None,
+    /// The first that is fit: those with a descriptor, and the known places of the distributions only if none of
+    /// these is in all that matters to a q35 guest.
+    FirstFit,
+    /// All there are.
+    All,
+}
+
 /// Which facts a run needs; nothing is done for the others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools)]
@@ -20,7 +33,7 @@ pub struct Wanted {
     /// [`Facts::memory_kib`].
     pub memory: bool,
     /// [`Facts::firmware`] and [`Facts::firmware_passed_over`].
-    pub firmware: bool,
+    pub firmware: WantedBuilds,
     /// [`Facts::emulators`].
     pub emulators: bool,
     /// [`Facts::kvm`].
@@ -34,7 +47,7 @@ impl Wanted {
     pub const NONE: Wanted = Wanted {
         cpu: false,
         memory: false,
-        firmware: false,
+        firmware: WantedBuilds::None,
         emulators: false,
         kvm: false,
         libvirt: false,
@@ -44,7 +57,7 @@ impl Wanted {
     pub const ALL: Wanted = Wanted {
         cpu: true,
         memory: true,
-        firmware: true,
+        firmware: WantedBuilds::All,
         emulators: true,
         kvm: true,
         libvirt: true,
@@ -134,8 +147,9 @@ impl Local {
         if wanted.memory {
             facts.memory_kib = memory_kib(tree);
         }
-        if wanted.firmware {
-            let (builds, passed_over) = firmware::probe(tree, self.config_home.as_deref());
+        if wanted.firmware != WantedBuilds::None {
+            let config_home = self.config_home.as_deref();
+            let (builds, passed_over) = firmware::probe(tree, config_home, wanted.firmware);
             facts.firmware = Some(builds);
             facts.firmware_passed_over = passed_over;
         }

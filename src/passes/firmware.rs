@@ -134,6 +134,22 @@ fn files(
     paths
 }
 
+/// Whether the pass takes the first fit build, whichever others there are: it has to know of them where the
+/// definition or the settings name images, which may be theirs, or prefer one.
+pub(crate) fn takes_the_first_fit(document: &Document<'_>, settings: &Settings) -> bool {
+    let os = Os::read(document);
+    let names = [os.loader, os.template, os.nvram, os.nvram_elsewhere];
+    let machine = guest::machine_name(document);
+    let is_q35 = machine == "q35" || machine.starts_with("pc-q35-");
+    let is_set = |key: &&str| settings.get(key).is_some_and(|value| value != "none");
+    let asks = [
+        "firmware.loader",
+        "firmware.nvram-template",
+        "firmware.prefer",
+    ];
+    names.iter().all(Option::is_none) && is_q35 && !asks.iter().any(is_set)
+}
+
 fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     if let Some(reason) = guest::not_ours(document) {
         return Outcome::NotApplicable(reason);

@@ -44,6 +44,7 @@ mod watchdog;
 use crate::document::Document;
 use crate::host::Facts;
 use crate::merge::Patch;
+pub(crate) use firmware::takes_the_first_fit;
 use settings::{Setting, Settings};
 
 /// What a pass decides from.
