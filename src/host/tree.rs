@@ -165,10 +165,10 @@ impl Tree {
     pub(crate) fn word(&self, path: &Path) -> Option<String> {
         let word = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         if self.is_kernels(path, &[b"/sys/"]) {
-            // One read has all of such a file, unless it fills a page; there may be one for each processor.
-            let mut page = [0; 4096];
-            let length = File::open(path).ok()?.read(&mut page).ok()?;
-            if let Some(read) = page.get(..length).filter(|_| length < page.len()) {
+            // One read has all of such a file, unless it fills the room; there may be one for each processor.
+            let mut room = [0; 512];
+            let length = File::open(path).ok()?.read(&mut room).ok()?;
+            if let Some(read) = room.get(..length).filter(|_| length < room.len()) {
                 return Some(word(read));
             }
         }
