@@ -770,6 +770,12 @@ fn outcomes_in_json(libvirt: &Daemon) {
         let run = user.run(&[&apply, more].concat()).exits(code);
         let told = run.json();
         assert_eq!(told.len(), 1, "{run:#?}");
+        let diff = told[0]["diff"].as_str().unwrap();
+        if !diff.is_empty() {
+            assert!(diff.starts_with("--- json (qemu:///system)\t\n"), "{diff}");
+            let edits = told[0]["passes"][0]["edits"].as_array().unwrap();
+            assert!(!edits.is_empty(), "{run:#?}");
+        }
         (told[0]["outcome"].clone(), told[0]["backup"].clone())
     };
     assert_eq!(outcome(&["--dry-run"], 1), (json!("pending"), json!(null)));

@@ -21,7 +21,7 @@ use crate::hypervisor::{DomainInfo, Hypervisor, Mode, Secrets, blame};
 use crate::merge::{self, Patch};
 use crate::pipeline::{Plan, StepReport, Verdict};
 use crate::report::diff::{DiffOptions, Labels, unified};
-use crate::report::{mask, verdicts};
+use crate::report::{mask, provenance, verdicts};
 use stored::{help_for, unsatisfied};
 
 /// Asks the question before a definition is written.
@@ -87,6 +87,8 @@ struct Target {
     stored: String,
     /// What the passes run over.
     definition: Definition,
+    /// Of the connection, as it calls itself.
+    uri: String,
 }
 
 impl Target {
@@ -96,6 +98,7 @@ impl Target {
         connection: &dyn Hypervisor,
         world: &mut World<'_>,
     ) -> anyhow::Result<Target> {
+        let uri = connection.uri()?;
         if let SourceName::Domain(name) = name {
             if args.run.name.is_some() {
                 return Err(Advice::new(
@@ -114,6 +117,7 @@ impl Target {
                 stored: definition.text.clone(),
                 info: Some(info),
                 definition,
+                uri,
             });
         }
         let mut definition = source::read(name)?;
@@ -153,6 +157,7 @@ impl Target {
                     stored,
                     info: Some(info),
                     definition,
+                    uri,
                 })
             }
             None => {
@@ -164,6 +169,7 @@ impl Target {
                     info: None,
                     stored: String::new(),
                     definition,
+                    uri,
                 })
             }
         }
@@ -188,16 +194,15 @@ impl Target {
             }
         }
         let definition = &self.definition;
-        let uri = connection.uri()?;
-        let name = self.name();
+        let (uri, name) = (self.uri.clone(), self.name());
         let asks = !args.yes && !args.dry_run;
         if args.json && asks {
             // Nobody should have to answer for what he has not seen.
-            let diff = self.diff(&plan, &uri, DiffOptions::default());
+            let diff = self.diff(&plan, DiffOptions::default());
             world.out.always(diff.trim_end());
         }
         if !args.json {
-            self.show_diff(&plan, &uri, world)?;
+            self.show_diff(&plan, world)?;
             let is_done = self.info.is_some() && plan.after == self.stored;
             match plan.changed() || is_done {
                 true => show::summary(&definition.name, &plan, &mut world.out),
@@ -415,19 +420,19 @@ impl Target {
         }
     }
 
-    fn show_diff(&self, plan: &Plan, uri: &str, world: &mut World<'_>) -> io::Result<()> {
+    fn show_diff(&self, plan: &Plan, world: &mut World<'_>) -> io::Result<()> {
         let options = DiffOptions {
             color: world.out.color,
             terminal: world.out.terminal,
             ..DiffOptions::default()
         };
-        let diff = self.diff(plan, uri, options);
+        let diff = self.diff(plan, options);
         world.out.print(&diff)
     }
 
-    fn diff(&self, plan: &Plan, uri: &str, options: DiffOptions) -> String {
+    fn diff(&self, plan: &Plan, options: DiffOptions) -> String {
         let masked = mask::mask_pair(&self.stored, &plan.after);
-        let labels = Labels::domain(&self.name(), uri);
+        let labels = Labels::domain(&self.name(), &self.uri);
         unified(&masked.before, &masked.after, &labels, &options)
     }
 
@@ -443,16 +448,10 @@ impl Target {
         exit: Exit,
     ) -> anyhow::Result<Exit> {
         if args.json {
-            let masked = mask::mask_pair(&self.stored, &plan.after);
-            let labels = Labels::domain(&self.name(), "");
-            let diff = unified(
-                &masked.before,
-                &masked.after,
-                &labels,
-                &DiffOptions::default(),
-            );
+            let diff = self.diff(plan, DiffOptions::default());
             let mut object =
                 verdicts::object(&self.definition.name, &job.profile, plan, Some(&diff));
+            verdicts::add_edits(&mut object, provenance::edits(plan, false));
             if let Some(object) = object.as_object_mut() {
                 object.insert("outcome".to_owned(), json!(outcome));
                 object.insert("backup".to_owned(), json!(backup));
