@@ -462,9 +462,16 @@ fn list_shows_where_everything_comes_from() {
     ] {
         assert!(run.stdout.contains(&line), "{line}\n{}", run.stdout);
     }
-    assert_eq!(run.code, 0);
+    // The others are listed all the same.
+    assert_eq!(run.code, 2);
     assert!(run.stderr.contains("torn.xml:2:1"), "{}", run.stderr);
     assert_eq!(run.stdout.matches("  rng ").count(), 1);
+    // Who asks for one of them is told of that one.
+    let torn = place.run("list torn");
+    assert_eq!((torn.code, torn.stdout.as_str()), (2, ""));
+    assert!(torn.stderr.contains("torn.xml:2:1"), "{}", torn.stderr);
+    let mine = place.run("list mine");
+    assert_eq!((mine.code, mine.stderr.as_str()), (0, ""));
     assert_eq!(
         place.run("list mine").stdout,
         format!(

@@ -37,18 +37,23 @@ pub(crate) fn run(args: &ListArgs, world: &mut World<'_>) -> anyhow::Result<Exit
         return Ok(Exit::Done);
     }
     let library = Library::standard();
+    let mut exit = Exit::Done;
     let out = match args.name.as_deref() {
         Some("settings") => all_settings(),
         Some("facts") => all_facts(),
         Some(name) => {
-            let entry = find(name, &library, world)?;
+            let entry = find(name, &library)?;
             match args.json {
                 true => format!("{}\n", entry.json()),
                 false => entry.explained(),
             }
         }
         None => {
-            let entries = entries(&library, world);
+            let (entries, errors) = entries(&library);
+            for error in &errors {
+                world.out.error(error);
+                exit = Exit::Error;
+            }
             match args.json {
                 true => json(&entries),
                 false => overview(&entries),
@@ -56,7 +61,7 @@ pub(crate) fn run(args: &ListArgs, world: &mut World<'_>) -> anyhow::Result<Exit
         }
     };
     world.out.print(&out)?;
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 fn of_domain(domain: &DomainInfo) -> serde_json::Value {
@@ -135,7 +140,7 @@ fn origin(origin: &Origin) -> String {
 }
 
 /// What is called `name`: something with that name, or a file.
-fn find(name: &str, library: &Library, world: &mut World<'_>) -> anyhow::Result<Entry> {
+fn find(name: &str, library: &Library) -> anyhow::Result<Entry> {
     let here = Path::new("");
     if patches::is_file(Kind::Patch, name) && !name.ends_with(".toml") {
         let item = library.find(Kind::Patch, name, here);
@@ -145,24 +150,33 @@ fn find(name: &str, library: &Library, world: &mut World<'_>) -> anyhow::Result<
         let item = library.find(Kind::Profile, name, here);
         return profile(&item.map_err(choice::not_found)?, library);
     }
-    let entries = entries(library, world);
+    let (entries, _) = entries(library);
     let found = entries
         .iter()
         .position(|entry| entry.name.eq_ignore_ascii_case(name));
     let unknown = unknown(name, &entries);
-    found
-        .and_then(|at| entries.into_iter().nth(at))
-        .ok_or_else(|| unknown.into())
+    if let Some(entry) = found.and_then(|at| entries.into_iter().nth(at)) {
+        return Ok(entry);
+    }
+    // One that cannot be used says why.
+    for kind in [Kind::Profile, Kind::Patch] {
+        if let Ok(item) = library.find(kind, name, here) {
+            match kind {
+                Kind::Profile => profile(&item, library)?,
+                Kind::Patch => patch(item)?,
+            };
+        }
+    }
+    Err(unknown.into())
 }
 
-/// Everything there is. What cannot be used is told, and does not hide the rest.
-pub(super) fn entries(library: &Library, world: &mut World<'_>) -> Vec<Entry> {
+/// Everything there is, and what cannot be used, which does not hide the rest.
+pub(super) fn entries(library: &Library) -> (Vec<Entry>, Vec<anyhow::Error>) {
     let mut entries: Vec<Entry> = PASSES.iter().map(pass).collect();
+    let mut errors = Vec::new();
     for kind in [Kind::Profile, Kind::Patch] {
-        let (items, errors) = library.all(kind);
-        for error in errors {
-            world.out.error(&error.into());
-        }
+        let (items, unreadable) = library.all(kind);
+        errors.extend(unreadable.into_iter().map(anyhow::Error::from));
         for item in items {
             let entry = match kind {
                 Kind::Profile => profile(&item, library),
@@ -170,11 +184,11 @@ pub(super) fn entries(library: &Library, world: &mut World<'_>) -> Vec<Entry> {
             };
             match entry {
                 Ok(entry) => entries.push(entry),
-                Err(error) => world.out.error(&error),
+                Err(error) => errors.push(error),
             }
         }
     }
-    entries
+    (entries, errors)
 }
 
 fn pass(pass: &Pass) -> Entry {

@@ -114,7 +114,11 @@ impl Guide {
     /// More passes and patches than the profile has.
     pub(super) fn more(&mut self, world: &mut World<'_>) -> anyhow::Result<()> {
         let present = self.names(world)?;
-        let lines: Vec<Line<list::Entry>> = list::entries(&self.library, world)
+        let (entries, errors) = list::entries(&self.library);
+        for error in &errors {
+            world.out.error(error);
+        }
+        let lines: Vec<Line<list::Entry>> = entries
             .into_iter()
             .filter(|entry| entry.kind != Kind::Profile.word() && !present.contains(&entry.name))
             .map(|entry| {
