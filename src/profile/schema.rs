@@ -68,6 +68,12 @@ pub fn schema() -> Value {
             },
         },
         "additionalProperties": false,
+        // A profile that runs nothing is refused.
+        "anyOf": [
+            { "required": ["passes"] },
+            { "required": ["patches"] },
+            { "required": ["extends"] },
+        ],
     })
 }
 
