@@ -59,8 +59,21 @@ pub fn rank(parent: &str, name: &str) -> Option<usize> {
             "gl",
             "audio",
         ],
+        // Smartcards, redirected USB, sound and all others: what they have of these stands in this order.
         _ => &[
-            "driver", "source", "target", "model", "backend", "alias", "address",
+            "driver",
+            "source",
+            "protocol",
+            "certificate",
+            "database",
+            "target",
+            "model",
+            "backend",
+            "codec",
+            "audio",
+            "boot",
+            "alias",
+            "address",
         ],
     };
     order.iter().position(|one| *one == name)

@@ -215,9 +215,17 @@ pub(super) const KINDS: &[Kinds] = &[
     kinds(DEVICES, "console", "@type", CHARACTER),
     kinds(DEVICES, "channel", "@type", CHARACTER),
     kinds(DEVICES, "redirdev", "@type", CHARACTER),
+    kinds(DEVICES, "smartcard", "@type", CHARACTER),
     // One that waits for others has nobody to connect to again.
     kinds(
-        &["serial", "parallel", "console", "channel", "redirdev"],
+        &[
+            "serial",
+            "parallel",
+            "console",
+            "channel",
+            "redirdev",
+            "smartcard",
+        ],
         "source",
         "@mode",
         &[kind(These(&["connect"]), &[], &["reconnect"])],

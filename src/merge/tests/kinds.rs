@@ -241,6 +241,11 @@ fn what_belongs_to_the_old_kind_of_a_device_goes() {
             "<serial type='tcp'><source mode='bind' host='0.0.0.0' service='1'/><target port='0'/></serial>",
         ),
         (
+            "<smartcard mode='passthrough' type='unix'><source mode='bind' path='/s'/><address type='ccid' controller='0' slot='0'/></smartcard>",
+            "<smartcard mode='passthrough' type='tcp'><source mode='bind' host='h' service='1'/><protocol type='raw'/></smartcard>",
+            "<smartcard mode='passthrough' type='tcp'><source mode='bind' host='h' service='1'/><protocol type='raw'/><address type='ccid' controller='0' slot='0'/></smartcard>",
+        ),
+        (
             "<serial type='tcp'><source mode='bind' host='h' service='1'/><protocol type='telnet'/><target port='0'/></serial>",
             "<serial type='file'><source path='/log'/><target port='0'/></serial>",
             "<serial type='file'><source path='/log'/><target port='0'/></serial>",
