@@ -172,7 +172,7 @@ impl DocumentError {
             E::InvalidName(_) => plain("an invalid name"),
             E::UnknownToken(_) if second_root(text, offset) => helped(
                 "a second root element",
-                "one definition at a time: give them as separate files",
+                "one definition at a time: give them as separate files. virt-install prints one for each step of an installation; --print-xml 2 prints the installed machine alone",
             ),
             E::UnknownToken(_) if is_after_the_root(text, offset) => helped(
                 "text after </domain>",

@@ -123,6 +123,10 @@ pub fn merged(option: &str, have: &str, want: &str) -> Result<String, String> {
                     let there = List::of(option, have);
                     let mut list = there.clone();
                     let wanted = want_tokens(option, want);
+                    let becomes = List::of(option, want);
+                    for key in lost_with_the_model(option, &there, &becomes) {
+                        list.remove(key, key_of(option));
+                    }
                     for token in &wanted {
                         match is_repeated(option, token, &wanted) {
                             true => list.add(token),
@@ -140,6 +144,24 @@ pub fn merged(option: &str, have: &str, want: &str) -> Result<String, String> {
         "global" => merged_global(have, want),
         _ => want.to_owned(),
     })
+}
+
+/// Properties that only these models have (`device-list-properties` of QEMU 7.2 and 10.0): with any other QEMU
+/// does not start.
+const OF_HOST_AND_MAX: [&str; 2] = ["migratable", "host-cache-info"];
+
+/// The properties of a `-cpu` argument that go where it gets another model.
+pub fn lost_with_the_model(option: &str, have: &List<'_>, want: &List<'_>) -> Vec<&'static str> {
+    let is_theirs = |model: &str| matches!(model, "host" | "max");
+    let changes = canonical(option) == "cpu"
+        && have.first().is_some_and(is_theirs)
+        && want.first().is_some_and(|model| !is_theirs(model));
+    if !changes {
+        return Vec::new();
+    }
+    let key = key_of("cpu");
+    let is_there = |wanted: &&str| have.keys().any(|one| key(one) == *wanted);
+    OF_HOST_AND_MAX.into_iter().filter(is_there).collect()
 }
 
 /// How the keys of an option are compared: features of a CPU have several spellings (`sse4.1`, `sse4_1`,

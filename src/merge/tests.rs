@@ -784,6 +784,27 @@ fn qemu_arguments_are_merged_as_option_groups() {
             &["-cpu", "host,hv_vendor_id=b,+sse4.1,+sse4_2"],
             &["-cpu", "host,hv_vendor_id=b,+sse4_1,+sse4_2"],
         ),
+        // What only the models host and max have goes with them, but for what the patch says of it.
+        (
+            &["-cpu", "host,migratable=no,+invtsc,host_cache_info=on"],
+            &["-cpu", "Penryn"],
+            &["-cpu", "Penryn,+invtsc"],
+        ),
+        (
+            &["-cpu", "host,migratable=no"],
+            &["-cpu", "max"],
+            &["-cpu", "max,migratable=no"],
+        ),
+        (
+            &["-cpu", "host,migratable=no"],
+            &["-cpu", "+avx2"],
+            &["-cpu", "host,migratable=no,+avx2"],
+        ),
+        (
+            &["-cpu", "Penryn,migratable=no"],
+            &["-cpu", "Nehalem"],
+            &["-cpu", "Nehalem,migratable=no"],
+        ),
         // A comma at the end says nothing, nor does an empty piece of -cpu.
         (
             &["-device", "isa-applesmc,osk=x,"],

@@ -126,10 +126,13 @@ fn as_argument(
             value.push_str(feature);
         }
     }
+    let mut lost = Vec::new();
     let reason = match guest::cpu_argument(document) {
         None => format!("macOS needs an Intel CPU; the Mac has a {model}"),
         Some(have) => {
             let was = options::List::of("cpu", have);
+            let becomes = options::List::of("cpu", &value);
+            lost.extend(options::lost_with_the_model("cpu", &was, &becomes));
             match was.first() {
                 Some(was) if was != model => format!("was {was}; the Mac has a {model}"),
                 _ => "the CPU argument is not complete".to_owned(),
@@ -148,6 +151,13 @@ fn as_argument(
     )
     .noting(hidden(document))
     .noting(unknown_vendor)
+    .noting((!lost.is_empty()).then(|| {
+        format!(
+            "{} of the -cpu argument {}, which only the models host and max have",
+            text::list(&lost),
+            if lost.len() == 1 { "goes" } else { "go" }
+        )
+    }))
     .into()
 }
 

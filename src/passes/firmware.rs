@@ -130,6 +130,7 @@ fn files(
     let is_real = |path: &&String| os.nvram == Some(path) || there(path);
     let real = stores.iter().filter(is_real);
     paths.extend(real.flat_map(|path| nvram::new_paths(path, there)));
+    paths.extend(os.nvram.and_then(nvram::directory).map(str::to_owned));
     paths.extend(stores);
     paths
 }
@@ -169,10 +170,10 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
                 Some(choice) => nvram::follow(document, &os, &builds, &choice),
                 None => Ok(None),
             };
-            let patch = Patch::new("firmware", "<domain/>");
+            let patch = Patch::new("firmware", "<domain><features><acpi/></features></domain>");
             return match nvram {
                 Err(reason) => Outcome::blocked(reason),
-                Ok(None) => Ensure::new(patch, "", satisfied).into(),
+                Ok(None) => Ensure::new(patch, os::NEEDS_ACPI, satisfied).into(),
                 Ok(Some(nvram)) => {
                     let patch = with_nvram(patch, &os, &nvram.path);
                     Ensure::new(patch, nvram.reason(), satisfied).into()
@@ -256,6 +257,8 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     if nvram.is_none() && os.loader != Some(&choice.code) {
         notes.extend(nvram::guessed(&os, &builds));
     }
+    notes.extend(nvram::unseen(&os, &builds, nvram.as_ref()));
+    notes.extend(nvram::nowhere(&os, &builds).filter(|_| nvram.is_none()));
     let left_behind = nvram::left_behind(document, &os, &builds);
     Ensure::new(patch, reason, satisfied)
         .noting(notes)

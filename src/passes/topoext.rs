@@ -72,10 +72,15 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
         Some("custom") | None if !has_model => Some(guest::default_cpu_mode(document)),
         mode => mode,
     };
+    let sets_the_mode = document.attribute(&["cpu"], "mode").is_none();
+    let note = mode.filter(|_| sets_the_mode).map(|mode| {
+        format!("<cpu> gets mode='{mode}', without which libvirt takes no feature there")
+    });
     Ensure::new(
         Patch::new("topoext", text).with_option("mode", mode),
         "AMD shows threads to a guest only with topoext",
         "the guest CPU requires topoext",
     )
+    .noting(note)
     .into()
 }

@@ -264,8 +264,8 @@ fn the_schema_takes_every_shipped_profile_and_no_slip() {
     }
     for text in [
         "passes = ['topology', '...']\npatches = ['mine', './mine.xml']\nextends = './x.toml'",
-        "[settings]\ntopology.vcpus = 4\nmine.tag = 'x'\n",
-        "[settings]\ntopology.threads = 1\nmachine.convert = 'yes'\nmacos = 10.15\n",
+        "passes = []\n[settings]\ntopology.vcpus = 4\nmine.tag = 'x'\n",
+        "patches = ['mine']\n[settings]\ntopology.threads = 1\nmachine.convert = 'yes'\nmacos = 10.15\n",
     ] {
         assert_eq!(validate(&schema, text), Ok(()), "{text}");
     }
@@ -279,6 +279,11 @@ fn the_schema_takes_every_shipped_profile_and_no_slip() {
         "[settings]\ntopology.threads = 3",
         "[settings]\nmachine.convert = 'ja'",
     ] {
+        let text = format!("extends = 'macpro7,1'\n{text}");
+        assert!(validate(&schema, &text).is_err(), "{text}");
+    }
+    // One that runs nothing.
+    for text in ["", "summary = 'x'", "[settings]\ntopology.vcpus = 4"] {
         assert!(validate(&schema, text).is_err(), "{text}");
     }
 }
@@ -325,6 +330,13 @@ fn check(schema: &Value, value: &Value) -> Result<(), String> {
                 any if any.iter().any(|one| check(one, value).is_ok()) => Ok(()),
                 _ => Err(format!("{value} is none of {argument}")),
             },
+            "required" => {
+                let mut keys = argument.as_array().unwrap().iter();
+                match keys.all(|key| value.get(key.as_str().unwrap()).is_some()) {
+                    true => Ok(()),
+                    false => Err(format!("{value} has not all of {argument}")),
+                }
+            }
             "items" => match value {
                 Value::Array(items) => items.iter().try_for_each(|item| check(argument, item)),
                 _ => Ok(()),

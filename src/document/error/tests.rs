@@ -22,7 +22,7 @@ fn bad_input_is_explained() {
         ),
         (
             "<domain/>\n<domain/>",
-            "2:1 a second root element / one definition at a time: give them as separate files",
+            "2:1 a second root element / one definition at a time: give them as separate files. virt-install prints one for each step of an installation; --print-xml 2 prints the installed machine alone",
         ),
         ("<domain>", "1:9 it ends before <domain> is closed"),
         ("<domain", "1:1 there is no element in it"),

@@ -135,6 +135,11 @@ impl<'v> List<'v> {
         self.tokens.insert(at, wanted.clone());
     }
 
+    /// Takes out a key, wherever and however often it stands there.
+    pub(super) fn remove(&mut self, wanted: &str, key: fn(&str) -> Cow<'_, str>) {
+        self.tokens.retain(|token| key(&token.key) != wanted);
+    }
+
     /// Sets one key, wherever and however often it stands there; appends it otherwise. `key` is how a
     /// key is compared.
     pub(super) fn set(&mut self, wanted: &Token<'v>, key: fn(&str) -> Cow<'_, str>) {

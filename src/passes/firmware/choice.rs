@@ -174,7 +174,10 @@ fn keep(
         };
         return Ok(choice(vars.to_owned(), reason));
     }
-    let expected = builds.template_for(code);
+    // The file that the domain writes to is no template, whatever it is called.
+    let expected = builds
+        .template_for(code)
+        .filter(|vars| os.nvram != Some(vars.as_str()));
     let Some(vars) = os.template else {
         return match expected {
             // libvirt fills it in where it chose the pair itself.

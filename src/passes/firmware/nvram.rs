@@ -52,6 +52,46 @@ pub(super) fn guessed(os: &Os<'_>, builds: &Builds<'_>) -> Option<String> {
     ))
 }
 
+/// What of the domain's own nvram file could not be looked at, on a host whose files are looked at: only root and
+/// QEMU's user see into libvirt's directory on most distributions.
+pub(super) fn unseen(os: &Os<'_>, builds: &Builds<'_>, new: Option<&NewNvram>) -> Option<String> {
+    builds.file(os.loader?)?;
+    let (path, what) = match new {
+        Some(NewNvram { path, .. }) => (
+            path.as_str(),
+            "one that is there already is used as it is, and may be of another size",
+        ),
+        None => (
+            os.nvram?,
+            "whether its size and format fit the loader is not known",
+        ),
+    };
+    let why = "run virt-patch as root to have it looked at";
+    match builds.file(path) {
+        Some(_) => None,
+        None => Some(format!(
+            "the nvram file {path} cannot be looked at: {what}; {why}"
+        )),
+    }
+}
+
+/// The directory of an nvram file, unless libvirt makes it.
+pub(super) fn directory(path: &str) -> Option<&str> {
+    let (directory, _) = path.rsplit_once('/')?;
+    (!directory.is_empty() && !directory.ends_with("/libvirt/qemu/nvram")).then_some(directory)
+}
+
+/// What to say where the nvram file can be nowhere.
+pub(super) fn nowhere(os: &Os<'_>, builds: &Builds<'_>) -> Option<String> {
+    let directory = directory(os.nvram?)?;
+    let there = builds.file(directory)?;
+    (!there.exists && there.device.is_none()).then(|| {
+        format!(
+            "the directory {directory} of the nvram file does not exist, and the domain does not start without it"
+        )
+    })
+}
+
 /// What the file is a copy of. One that names none was made from the template that belongs to the loader
 /// (libvirt 9.0 stores no more of it); asked for only where the loader itself does not tell the size.
 fn template<'t>(os: &Os<'t>, builds: &Builds<'_>) -> Option<&'t str> {
@@ -272,8 +312,9 @@ fn candidates(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::files;
+    use super::super::{Context, files};
     use super::*;
+    use crate::host::{Facts, FileFact};
     use crate::passes::settings::Settings;
 
     #[test]
@@ -302,6 +343,44 @@ mod tests {
             new_path("/n/a.fd", &four, |path| path == "/n/a_4M.fd"),
             "/n/a_4M-2.fd"
         );
+    }
+
+    /// A file that could not be looked at is in no facts.
+    #[test]
+    fn an_nvram_file_that_cannot_be_seen_is_said_to_be_unseen() {
+        let (code, nvram) = ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/n/a_VARS.fd");
+        let text = format!(
+            "<domain><os><type arch='x86_64' machine='q35'>hvm</type><loader type='pflash'>{code}</loader><nvram>{nvram}</nvram></os></domain>"
+        );
+        let document = Document::parse_domain(&text).unwrap();
+        let unseen = "the nvram file /n/a_VARS.fd cannot be looked at: whether its size and format fit the loader is not known; run virt-patch as root to have it looked at";
+        for (seen, note) in [
+            (&[code][..], Some(unseen)),
+            (&[code, nvram], None),
+            // Nothing is looked at on another host.
+            (&[], None),
+        ] {
+            let file = |path: &&str| {
+                let fact = FileFact {
+                    exists: true,
+                    ..FileFact::default()
+                };
+                ((*path).to_owned(), fact)
+            };
+            let facts = Facts {
+                files: seen.iter().map(file).collect(),
+                ..Facts::default()
+            };
+            let settings = Settings::default();
+            let context = Context {
+                facts: &facts,
+                settings: &settings,
+                template: false,
+            };
+            let builds = Builds::new(&document, &context);
+            let said = super::unseen(&Os::read(&document), &builds, None);
+            assert_eq!(said.as_deref(), note, "{seen:?}");
+        }
     }
 
     #[test]

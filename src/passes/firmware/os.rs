@@ -5,6 +5,9 @@ use roxmltree::Node;
 use crate::document::{Document, child, children, text_of};
 use crate::host::ImageFormat;
 
+/// libvirt 9.0: "UEFI requires ACPI on this architecture".
+pub(super) const NEEDS_ACPI: &str = "UEFI needs ACPI";
+
 /// What a definition says about firmware.
 #[derive(Debug, Default)]
 pub(super) struct Os<'d> {
@@ -92,7 +95,11 @@ impl<'d> Os<'d> {
         } else if other(self.template_format) || other(self.nvram_format) {
             "the format of the template is not what the definition says"
         } else if document.find(&["features", "acpi"]).is_none() {
-            "UEFI needs ACPI"
+            NEEDS_ACPI
+        } else if vars_format == ImageFormat::Qcow2
+            && (self.template_format.is_none() || self.nvram_format.is_none())
+        {
+            "the images are qcow2, and the definition does not say so of each"
         } else {
             "the pair is right, and is written the way every libvirt takes it"
         }
