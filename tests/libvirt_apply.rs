@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         two_at_once_lose_no_change,
         a_refused_definition_shows_its_line,
         what_libvirt_would_drop_is_rolled_back,
+        a_patch_need_not_fit_what_it_made,
         what_the_schema_refuses_comes_back_all_the_same,
         an_import_has_an_nvram_file_of_its_own,
         states_of_a_domain,
@@ -522,6 +523,51 @@ fn what_libvirt_would_drop_is_rolled_back(libvirt: &Daemon) {
         .exits(1)
         .says("again.xml' would have to change it again: <serial type='file'> is missing\n");
     assert_eq!(complete(libvirt, "dropped"), old);
+}
+
+/// What has to be there to go is there once, and one device becomes two.
+fn a_patch_need_not_fit_what_it_made(libvirt: &Daemon) {
+    let user = User::new();
+    let devices =
+        "<devices><watchdog model='i6300esb' action='reset'/><interface type='user'/></devices>";
+    let definition = tiny("once").replace("</domain>", &format!("{devices}</domain>"));
+    for (patch, gone, come) in [
+        (
+            "<watchdog model='i6300esb' patch:op='remove!'/>",
+            "<watchdog model='i6300esb'",
+            "<interface",
+        ),
+        (
+            "<devices><interface><model type='e1000e'/></interface><interface type='user' patch:op='append'/></devices>",
+            "<nothing",
+            "<model type='e1000e'/>",
+        ),
+    ] {
+        libvirt.define(&definition);
+        let patch = user.file("once.xml", patch);
+        user.run(&["apply", "once", "--pass", "", "--patch", &patch, "--yes"])
+            .exits(0);
+        let stored = libvirt.definition("once");
+        assert!(!stored.contains(gone) && stored.contains(come), "{stored}");
+        libvirt.virsh(["undefine", "once"]);
+        // The steps beside it are looked at as ever.
+        let pin = user.file(
+            "pin.xml",
+            "<cputune><vcpupin vcpu='9' cpuset='0'/></cputune>",
+        );
+        libvirt.define(&definition);
+        user.run(&[
+            "apply", "once", "--pass", "", "--patch", &patch, "--patch", &pin, "--yes",
+        ])
+        .exits(1)
+        .says("<cputune> is missing");
+        assert!(
+            libvirt
+                .definition("once")
+                .contains("<watchdog model='i6300esb'")
+        );
+        libvirt.virsh(["undefine", "once"]);
+    }
 }
 
 /// A domain that was defined without the schema, by an older tool, and that the schema refuses.

@@ -1,11 +1,13 @@
 //! What to say of what libvirt made of a definition, or of why it refused it.
 
+use std::slice;
+
 use crate::cli::plan::Job;
 use crate::cli::source::Definition;
 use crate::host::Facts;
 use crate::hypervisor::compare;
 use crate::passes::Context;
-use crate::pipeline::{self, Plan, Verdict};
+use crate::pipeline::{self, Plan, Step, Verdict};
 
 /// What to do about a refusal, where libvirt's message alone does not tell.
 pub(super) fn help_for(message: &str) -> Option<&'static str> {
@@ -41,13 +43,26 @@ pub(super) fn unsatisfied(
         // What completes a new machine says nothing of an existing one.
         template: definition.template,
     };
-    let again = match pipeline::run(stored, job.steps(definition), &context) {
+    let steps = job.steps(definition);
+    // A patch that takes out what has to be there (remove!), or that could mean two elements now, does not fit
+    // what it made itself, and has nothing to say of what became of that.
+    let fits = |step: &Step| pipeline::run(&plan.after, slice::from_ref(step), &context).is_ok();
+    let again = match pipeline::run(stored, steps, &context) {
+        Ok(again) => Ok((again, plan.steps.iter().collect::<Vec<_>>())),
+        Err(_) => {
+            let fitting = steps.iter().zip(&plan.steps).filter(|(step, _)| fits(step));
+            let (steps, first): (Vec<Step>, Vec<_>) =
+                fitting.map(|(step, first)| (step.clone(), first)).unzip();
+            pipeline::run(stored, &steps, &context).map(|again| (again, first))
+        }
+    };
+    let (again, first) = match again {
         Ok(again) => again,
-        Err(error) => return vec![format!("what libvirt stored cannot be read: {error}")],
+        Err(error) => return vec![format!("what libvirt stored does not fit: {error}")],
     };
     let mut before = stored;
     let mut problems = Vec::new();
-    for (first, second) in plan.steps.iter().zip(&again.steps) {
+    for (first, second) in first.into_iter().zip(&again.steps) {
         let after = second.after.as_deref().unwrap_or(before);
         let is_done = match second.verdict {
             Verdict::Satisfied => true,
