@@ -96,6 +96,23 @@ pub(crate) fn run(args: &DeriveArgs, world: &mut World<'_>) -> anyhow::Result<Ex
             "the patch adds the disk {disk} with the image of this domain, '{image}': other domains lose the disk it was and get that image"
         ));
     }
+    for (disk, image) in &derived.images {
+        world.out.warn(&format!(
+            "the patch gives the disk {disk} the image '{image}': so it does on every domain, and two that write to one image destroy it"
+        ));
+    }
+    if derived.chipset {
+        world.out.warn(
+            "the machine type is of another chipset, so the patch has the controllers of this domain as well",
+        );
+    }
+    if derived.hidden {
+        world.out.warn(&format!(
+            "{} has passwords and {} shows none, as a dump without --security-info does: that they go is not recorded; --keep all records it",
+            quoted(&before.name),
+            quoted(&after.name)
+        ));
+    }
     for (gone, came) in &derived.exchanged {
         world.out.warn(&format!(
             "the patch takes out {gone}, and adds {came}: a domain that does not have what goes gets what comes all the same"

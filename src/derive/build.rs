@@ -47,6 +47,9 @@ const AMOUNTS: [&str; 10] = [
 /// What depends on the offset of a clock, which libvirt refuses beside another.
 const OF_AN_OFFSET: [&str; 4] = ["timezone", "adjustment", "basis", "start"];
 
+/// What makes the number of vCPUs together.
+const COUNTS: [&str; 5] = ["sockets", "dies", "clusters", "cores", "threads"];
+
 /// Whether a domain that does not have this element gets a whole one by what is said of its change, or
 /// every domain has one. Any other must not get a piece of one.
 fn is_ensured(b: Node<'_, '_>, made: &Made) -> bool {
@@ -76,6 +79,14 @@ fn say_what_it_needs(made: &mut Made, b: Node<'_, '_>) {
             }
         }
         ("devices", _) => places::complete(made, b),
+        // The counts of another domain may be others.
+        ("cpu", "topology") if COUNTS.iter().any(|name| made.says(name)) => {
+            let is_count = |one: &Attribute| COUNTS.contains(&one.name.as_str());
+            let all = Made::full(b, made.origin).attributes.into_iter();
+            let others = std::mem::take(&mut made.attributes).into_iter();
+            let others = others.filter(|one| !is_count(one) || one.value.is_none());
+            made.attributes = all.filter(is_count).chain(others).collect();
+        }
         // Another mode comes with its model.
         ("domain", "cpu") if made.says("mode") => {
             let mut children = made.children.iter_mut();

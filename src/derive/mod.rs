@@ -9,6 +9,7 @@
 mod build;
 mod defaults;
 mod equal;
+mod hidden;
 mod made;
 mod noise;
 mod warnings;
@@ -51,6 +52,12 @@ pub struct Derived {
     pub unordered: Vec<(String, Vec<&'static str>)>,
     /// Disks that are there under another name with the image they had: the name, and the image.
     pub moved: Vec<(String, String)>,
+    /// Disks that get another image, or come with one: the name, and the image.
+    pub images: Vec<(String, String)>,
+    /// The definition before has passwords and the one after shows none; that they go is not recorded.
+    pub hidden: bool,
+    /// The machine type is of another chipset, so the controllers are recorded as well.
+    pub chipset: bool,
     /// Devices that go where others of their name come, as one does that changed what it is told by: those,
     /// and these.
     pub exchanged: Vec<(String, String)>,
@@ -84,6 +91,25 @@ pub enum DeriveError {
 /// patch can say: text and elements mixed, text where elements belong, or what only a replacement says of an
 /// element of which something is left out.
 pub fn derive(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveError> {
+    let shown = match *keep == Keep::ALL {
+        true => None,
+        false => hidden::without(before, after),
+    };
+    let (before, hidden) = (shown.as_deref().unwrap_or(before), shown.is_some());
+    // The controllers of one chipset are none of the other.
+    let chipset = !keep.controllers && warnings::is_another_chipset(before, after);
+    let keep = &Keep {
+        controllers: keep.controllers || chipset,
+        ..*keep
+    };
+    Ok(Derived {
+        hidden,
+        chipset,
+        ..derive_shown(before, after, keep)?
+    })
+}
+
+fn derive_shown(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveError> {
     let derived = derive_exactly(before, after, keep)?;
     let Some((name, left_out)) = derived.unordered.first() else {
         return Ok(derived);
@@ -106,7 +132,7 @@ pub fn derive(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveE
     };
     Ok(Derived {
         unordered: derived.unordered,
-        ..derive(before, after, &keep)?
+        ..derive_shown(before, after, &keep)?
     })
 }
 
@@ -376,11 +402,13 @@ impl<'w> Work<'w> {
         let patch = proposal.write();
         let (mut replaced, mut emptied, mut counted) = (Vec::new(), Vec::new(), Vec::new());
         let (mut moved, mut exchanged, mut unordered) = (Vec::new(), Vec::new(), Vec::new());
-        let mut every = Vec::new();
+        let (mut every, mut images) = (Vec::new(), Vec::new());
         proposal.cut(self.keep, &mut Vec::new(), &mut unordered);
         if *self.keep != Keep::ALL {
             every = warnings::every(&proposal);
             moved = warnings::moved_disks(self.a, self.b);
+            images = warnings::other_images(self.a, self.b);
+            images.retain(|image| !moved.contains(image));
             exchanged = warnings::exchanged(&proposal, &moved);
             proposal.replaced(&mut replaced);
             proposal.emptied(&mut emptied);
@@ -392,6 +420,9 @@ impl<'w> Work<'w> {
             replaced,
             every,
             moved,
+            images,
+            hidden: false,
+            chipset: false,
             exchanged,
             unordered,
             live: warnings::live(self.old, self.new),

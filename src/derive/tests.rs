@@ -332,7 +332,7 @@ fn arguments_of_qemu_are_recorded_as_options() {
 <qemu:commandline>
   <qemu:arg patch:op=\"remove\" value=\"-usb\"/>
   <qemu:arg patch:op=\"update\" value=\"-cpu\"/>
-  <qemu:arg value=\"host,+topoext\"/>
+  <qemu:arg value=\"+topoext\"/>
   <qemu:arg value=\"-device\"/>
   <qemu:arg value=\"usb-kbd\"/>
 </qemu:commandline>

@@ -18,27 +18,62 @@ pub(super) fn live(before: &Document<'_>, after: &Document<'_>) -> Option<Side> 
     }
 }
 
+/// Whether the machine type is of another chipset, whose PCI root is another one.
+pub(super) fn is_another_chipset(before: &str, after: &str) -> bool {
+    let machine = |text: &str| {
+        let document = Document::parse_domain(text).ok()?;
+        Some(document.attribute(&["os", "type"], "machine")?.to_owned())
+    };
+    let is_q35 = |machine: &str| machine == "q35" || machine.starts_with("pc-q35-");
+    let machines = machine(before).zip(machine(after));
+    machines.is_some_and(|(old, new)| is_q35(&old) != is_q35(&new))
+}
+
+fn name_of(disk: Node<'_, '_>) -> Option<String> {
+    let target = child(disk, "target")?;
+    target.attribute("dev").map(str::to_owned)
+}
+
+fn image_of(disk: Node<'_, '_>) -> Option<String> {
+    let source = child(disk, "source")?;
+    let keys = ["file", "dev", "name", "volume", "dir"];
+    keys.iter()
+        .find_map(|key| source.attribute(*key))
+        .map(str::to_owned)
+}
+
+/// Disks whose image is another one, or that are new, with that image. Media of drives are none: many read one.
+pub(super) fn other_images(a: &Document<'_>, b: &Document<'_>) -> Vec<(String, String)> {
+    let is_disk = |disk: &Node<'_, '_>| {
+        matches!(disk.attribute("device"), None | Some("disk" | "lun"))
+            && child(*disk, "shareable").is_none()
+            && child(*disk, "readonly").is_none()
+    };
+    let other = |disk: Node<'_, '_>| {
+        let (name, image) = (name_of(disk)?, image_of(disk)?);
+        let mut old = a.devices("disk");
+        let was = old.find(|old| name_of(*old).as_ref() == Some(&name));
+        let had = was.and_then(image_of);
+        (had.as_ref() != Some(&image)).then_some((name, image))
+    };
+    b.devices("disk")
+        .filter(is_disk)
+        .filter_map(other)
+        .collect()
+}
+
 /// A disk has no other name in a patch than its target: with another one it goes, and comes back with
 /// the image that this domain has.
 pub(super) fn moved_disks(a: &Document<'_>, b: &Document<'_>) -> Vec<(String, String)> {
-    let name = |disk: Node<'_, '_>| {
-        let target = child(disk, "target")?;
-        target.attribute("dev").map(str::to_owned)
-    };
-    let image = |disk: Node<'_, '_>| {
-        let source = child(disk, "source")?;
-        let keys = ["file", "dev", "name", "volume", "dir"];
-        keys.iter()
-            .find_map(|key| source.attribute(*key))
-            .map(str::to_owned)
-    };
     let has = |document: &Document<'_>, wanted: &Option<String>| {
-        document.devices("disk").any(|disk| name(disk) == *wanted)
+        document
+            .devices("disk")
+            .any(|disk| name_of(disk) == *wanted)
     };
     let moved = |disk: Node<'_, '_>| {
-        let (own_name, own_image) = (name(disk)?, image(disk)?);
+        let (own_name, own_image) = (name_of(disk)?, image_of(disk)?);
         let was = |other: Node<'_, '_>| {
-            image(other).as_ref() == Some(&own_image) && !has(b, &name(other))
+            image_of(other).as_ref() == Some(&own_image) && !has(b, &name_of(other))
         };
         let is_new = !has(a, &Some(own_name.clone()));
         (is_new && a.devices("disk").any(was)).then_some((own_name, own_image))

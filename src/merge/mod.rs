@@ -103,6 +103,7 @@ fn merge_wanted(
         patch,
         edits: Vec::new(),
         notes: Vec::new(),
+        unordered: Vec::new(),
         qemu_prefix: None,
     };
     match wanted.root.op {
@@ -123,6 +124,8 @@ struct Merger<'m> {
     edits: Vec<Edit>,
     /// See [`Merged::notes`].
     notes: Vec<String>,
+    /// Devices that were to get a boot order and are not there.
+    unordered: Vec<Element>,
     /// The prefix to declare on the root for new `qemu:` elements.
     qemu_prefix: Option<String>,
 }
@@ -184,6 +187,9 @@ impl<'m> Merger<'m> {
                 };
                 if let (Op::Update, Match::None) = (child.op, claim) {
                     self.note_absent(&claims::absent(wanted, index));
+                    if child.child("boot").is_some_and(|boot| stays(boot)) {
+                        self.unordered.push(child.clone());
+                    }
                 } else {
                     self.child(&children, child, claim, &mut siblings, &mut new)?;
                 }
@@ -198,6 +204,7 @@ impl<'m> Merger<'m> {
         if is_root {
             let superseded = kinds::superseded(target, wanted, &self.edits);
             let going = superseded.iter().filter(|node| !self.is_gone(**node));
+            self.boots_all_the_same(going.clone().copied())?;
             self.notes.extend(kinds::note_superseded(going.copied()));
             for node in superseded {
                 if !self.is_gone(node) {
@@ -446,6 +453,25 @@ impl<'m> Merger<'m> {
             self.patch.line(other.offset)
         );
         self.error(wanted, message)
+    }
+
+    /// Refuses an order of which a part is for a device that is not there, where the domain's own boot devices would
+    /// go for it: what it boots from is perhaps that one, by another name.
+    fn boots_all_the_same(
+        &self,
+        mut going: impl Iterator<Item = Node<'m, 'm>>,
+    ) -> Result<(), MergeError> {
+        let boot = going.find_map(|boot| boot.attribute("dev"));
+        let (Some(dev), Some(missing)) = (boot, self.unordered.first()) else {
+            return Ok(());
+        };
+        let message = format!(
+            "{} is to get a boot order and is not there, and <boot dev='{dev}'> of <os> would go for the order of the others",
+            keys::described("devices", missing)
+        );
+        let help =
+            "give the order to a device that this domain has, or leave the orders out of the patch";
+        Err(self.error(missing, message).helped(help.to_owned()))
     }
 
     fn note_absent(&mut self, what: &str) {

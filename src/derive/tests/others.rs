@@ -460,3 +460,114 @@ fn a_disk_with_another_name_is_named_with_its_image() {
     let moved = derive(&before, &more, &Keep::default()).unwrap().moved;
     assert!(moved.is_empty());
 }
+
+/// A dump without `--security-info` has no passwords: nobody took them out.
+#[test]
+fn passwords_that_a_dump_does_not_show_stay() {
+    let graphics = |attributes: &str| devices(&format!("<graphics type='vnc'{attributes}/>"));
+    let (with, without) = (graphics(" passwd='s3cret'"), graphics(""));
+    let plain = Keep::default();
+    let derived = derive(&with, &without, &plain).unwrap();
+    assert!(derived.empty && derived.hidden, "{}", derived.patch);
+    let all = derive(&with, &without, &Keep::ALL).unwrap();
+    assert!(all.patch.contains("patch:unset=\"passwd\"") && !all.hidden);
+    // Other changes are recorded, and the password of a domain stays in the replay.
+    let keymap = graphics(" keymap='de'");
+    let derived = derive(&with, &keymap, &plain).unwrap();
+    assert!(derived.hidden && !derived.patch.contains("passwd"));
+    // Where the other one shows some, what goes is a change.
+    let two = |first: &str| {
+        devices(&format!(
+            "<graphics type='vnc'{first}/><graphics type='spice' passwd='other'/>"
+        ))
+    };
+    let derived = derive(&two(" passwd='s3cret'"), &two(""), &plain).unwrap();
+    assert!(!derived.hidden && derived.patch.contains("patch:unset=\"passwd\""));
+    // One that comes is recorded.
+    let derived = derive(&without, &with, &plain).unwrap();
+    assert!(derived.patch.contains("passwd=\"s3cret\""));
+}
+
+/// Two domains that write to one image destroy it.
+#[test]
+fn an_image_that_all_domains_would_get_is_named() {
+    let disk = |image: &str, more: &str| {
+        format!("<disk device='disk'><source file='{image}'/><target dev='vda'/>{more}</disk>")
+    };
+    let second = "<disk><source dev='/dev/vg/b'/><target dev='vdb'/></disk>";
+    let images = |before: String, after: String| {
+        let derived = derive(&devices(&before), &devices(&after), &Keep::default());
+        derived.unwrap().images
+    };
+    let pair = |name: &str, image: &str| (name.to_owned(), image.to_owned());
+    assert_eq!(images(disk("/a", ""), disk("/b", "")), [pair("vda", "/b")]);
+    assert_eq!(
+        images(disk("/a", ""), disk("/a", "") + second),
+        [pair("vdb", "/dev/vg/b")]
+    );
+    let cache = disk("/a", "<driver cache='none'/>");
+    for (before, after) in [
+        (disk("/a", ""), cache),
+        (disk("/a", ""), disk("/b", "<readonly/>")),
+        (disk("/a", ""), disk("/b", "<shareable/>")),
+        (
+            disk("/a", "").replace("'disk'", "'cdrom'"),
+            disk("/b", "").replace("'disk'", "'cdrom'"),
+        ),
+    ] {
+        assert!(images(before, after).is_empty());
+    }
+}
+
+/// The PCI root of one chipset is none of the other.
+#[test]
+fn another_chipset_comes_with_its_controllers() {
+    let domain = |machine: &str, root: &str| {
+        format!(
+            "<domain><os><type machine='{machine}'>hvm</type></os><devices><controller type='pci' index='0' model='{root}'/></devices></domain>"
+        )
+    };
+    let (pc, q35) = (
+        domain("pc-i440fx-7.2", "pci-root"),
+        domain("q35", "pcie-root"),
+    );
+    let derived = derive(&pc, &q35, &Keep::default()).unwrap();
+    assert!(derived.chipset && derived.patch.contains("model=\"pcie-root\""));
+    let newer = domain("pc-q35-8.0", "pcie-root");
+    let derived = derive(&q35, &newer, &Keep::default()).unwrap();
+    assert!(!derived.chipset && !derived.patch.contains("controller"));
+}
+
+#[test]
+fn counts_of_a_topology_are_recorded_together() {
+    let cpu = |counts: &str| format!("<domain><cpu><topology {counts}/></cpu></domain>");
+    recorded_between(
+        &cpu("sockets='1' dies='1' cores='2' threads='2'"),
+        &cpu("sockets='1' dies='1' cores='4' threads='2'"),
+        &Keep::default(),
+        "
+<cpu>
+  <topology patch:op=\"update\" sockets=\"1\" dies=\"1\" cores=\"4\" threads=\"2\"/>
+</cpu>
+",
+    );
+}
+
+/// The model of another domain is another one.
+#[test]
+fn a_feature_of_a_cpu_argument_is_recorded_without_the_model() {
+    let domain = |value: &str| {
+        format!(
+            "<domain xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><qemu:commandline><qemu:arg value='-cpu'/><qemu:arg value='{value}'/></qemu:commandline></domain>"
+        )
+    };
+    for (before, after, said) in [
+        ("Penryn,kvm=off", "Penryn,kvm=off,+invtsc", "+invtsc"),
+        ("Penryn,kvm=off", "Penryn,kvm=on", "kvm=on"),
+        ("Penryn", "Nehalem,+avx", "Nehalem,+avx"),
+    ] {
+        let derived = derive(&domain(before), &domain(after), &Keep::default()).unwrap();
+        let argument = format!("<qemu:arg value=\"{said}\"/>");
+        assert!(derived.patch.contains(&argument), "{}", derived.patch);
+    }
+}

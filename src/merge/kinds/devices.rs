@@ -9,7 +9,7 @@ use super::{
     Said, is_merged, one_and_the_same, part, remove, replace, said, said_part, say, unset,
 };
 use crate::document::{child, parent_name};
-use crate::merge::patch::Element;
+use crate::merge::patch::{Attribute, Element};
 
 /// Why a device cannot become what `wanted` makes of it, with what to do.
 pub(in crate::merge) fn refused(
@@ -265,6 +265,15 @@ pub(super) fn graphics(target: Node<'_, '_>, wanted: &mut Said<'_>) {
 
 /// A port that is given is none that libvirt chooses, and the other way round.
 fn ports(target: Node<'_, '_>, wanted: &mut Said<'_>) {
+    // What libvirt stores for a port that it chooses is none to take out: it would be there again.
+    let is_none = |one: &Attribute| {
+        one.value.is_none()
+            && matches!(one.name.as_str(), "port" | "tlsPort")
+            && target.attribute(one.name.as_str()) == Some("-1")
+    };
+    if wanted.attributes.iter().any(is_none) {
+        wanted.to_mut().attributes.retain(|one| !is_none(one));
+    }
     let was_chosen = target.attribute("autoport") == Some("yes");
     let port = wanted.attribute("port").map(str::to_owned);
     let autoport = said(wanted, "autoport").map(|one| one.value.as_deref().unwrap_or_default());

@@ -277,6 +277,17 @@ fn what_belongs_to_the_old_kind_of_a_device_goes() {
             "<video><model type='none'/></video>",
         ),
         // Both of what libvirt writes twice.
+        // libvirt stores it for a port that it chooses: it would be there again.
+        (
+            "<graphics type='vnc' port='-1' autoport='yes'/>",
+            "<graphics type='vnc' patch:unset='port' autoport='yes'/>",
+            "<graphics type='vnc' port='-1' autoport='yes'/>",
+        ),
+        (
+            "<graphics type='vnc' port='5901' autoport='no'/>",
+            "<graphics type='vnc' patch:unset='port' autoport='yes'/>",
+            "<graphics type='vnc' autoport='yes'/>",
+        ),
         (
             "<graphics type='vnc' port='-1' listen='127.0.0.1'><listen type='address' address='127.0.0.1'/></graphics>",
             "<graphics type='vnc' listen='0.0.0.0'/>",
@@ -882,5 +893,34 @@ fn it_is_told_what_may_be_of_the_old_source() {
         let wanted = patch.resolve_for(&document).unwrap();
         let merged = merged_wanted(&document, &patch, &wanted).unwrap();
         assert_eq!(merged.notes, notes, "{before}");
+    }
+}
+
+/// Of an order that names a disk by another domain's name, only the rest would be left.
+#[test]
+fn an_order_for_what_is_not_there_takes_no_boot_device_out() {
+    let before = |os: &str| {
+        d(&format!(
+            "<os><type>hvm</type>{os}</os><devices><disk><target dev='sda'/></disk><interface type='user'/></devices>"
+        ))
+    };
+    let patch = |disk: &str| {
+        d(&format!(
+            "<devices><interface patch:op='update' type='user'><boot order='1'/></interface><disk patch:op='update'><target dev='{disk}'/><boot order='2'/></disk></devices>"
+        ))
+    };
+    let merge = |before: &str, patch: &str| {
+        let document = Document::parse_domain(before).unwrap();
+        let patch = Patch::new("p", patch);
+        super::super::merged(&document, &patch).map_err(|error| error.to_string())
+    };
+    let hd = before("<boot dev='hd'/>");
+    let refused = merge(&hd, &patch("vda")).unwrap_err();
+    assert_eq!(
+        refused,
+        "<disk> with <target dev='vda'> is to get a boot order and is not there, and <boot dev='hd'> of <os> would go for the order of the others"
+    );
+    for (before, patch) in [(hd, patch("sda")), (before(""), patch("vda"))] {
+        assert!(merge(&before, &patch).unwrap().is_some(), "{before}");
     }
 }
