@@ -11,6 +11,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output};
 
+use rustix::fs::{XattrFlags, getxattr, setxattr};
+
 const BEFORE: &str = "<domain type='kvm'>\r\n  <name>vm</name> <!-- ü -->\r\n</domain>\r\n";
 const AFTER: &str =
     "<domain type='kvm'>\r\n  <name>vm</name> <!-- ü -->\r\n  <title>t</title>\r\n</domain>\r\n";
@@ -71,6 +73,47 @@ fn the_file_is_changed_with_its_mode_and_owner() {
     );
     // Another file took its place: whoever has the old one open reads the old one to its end.
     assert_ne!(after.ino(), before.ino());
+    assert_eq!(leftovers(place.path()), [""; 0]);
+}
+
+#[test]
+fn the_access_list_and_notes_of_a_file_are_kept() {
+    let place = place();
+    let file = place.path().join("vm.xml");
+    // rw for the owner, r for user 1000 and the group, nothing for others (acl(5), version 2).
+    let entries: [(u16, u16, u32); 5] = [
+        (0x01, 6, u32::MAX),
+        (0x02, 4, 1000),
+        (0x04, 4, u32::MAX),
+        (0x10, 4, u32::MAX),
+        (0x20, 0, u32::MAX),
+    ];
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, permissions, id) in entries {
+        list.extend(tag.to_le_bytes());
+        list.extend(permissions.to_le_bytes());
+        list.extend(id.to_le_bytes());
+    }
+    let attributes = [
+        ("user.note", b"mine".to_vec()),
+        ("system.posix_acl_access", list),
+    ];
+    for (name, value) in &attributes {
+        // Some file systems of temporary directories have none.
+        if setxattr(&file, *name, value, XattrFlags::empty()).is_err() {
+            return;
+        }
+    }
+    assert_eq!(
+        render(place.path(), "vm.xml --patch t.patch.xml"),
+        (0, "'vm.xml' is changed\n".to_owned())
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), AFTER);
+    for (name, value) in &attributes {
+        let mut there = vec![0; 200];
+        let length = getxattr(&file, *name, there.as_mut_slice()).unwrap();
+        assert_eq!(&there[..length], value, "{name}");
+    }
     assert_eq!(leftovers(place.path()), [""; 0]);
 }
 

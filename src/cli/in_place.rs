@@ -6,7 +6,10 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use rustix::fs::{Gid, Mode, Uid, fchmod, fchown};
+use rustix::fs::{
+    Gid, Mode, Uid, XattrFlags, fchmod, fchown, fsetxattr, getxattr, getxattr_query, listxattr,
+    listxattr_query,
+};
 
 use super::errors::Advice;
 
@@ -65,6 +68,8 @@ impl InPlace {
         keep_owner(&temporary.file, &metadata)?;
         // After the owner, whose change takes set-user-ID away.
         fchmod(&temporary.file, Mode::from_raw_mode(metadata.mode()))?;
+        // After the mode, whose group bits are the mask of an access list.
+        keep_attributes(&temporary.file, &self.path)?;
         temporary.file.sync_all()?;
         if fs::read(&self.path)? != self.bytes {
             return Err(Advice::new(
@@ -96,6 +101,38 @@ fn keep_owner(file: &File, old: &fs::Metadata) -> anyhow::Result<()> {
             "it belongs to somebody else: run this as that user or as root",
         )
     })
+}
+
+/// The access list, what the user noted, and SELinux's label: the last as far as the policy lets one.
+fn keep_attributes(file: &File, old: &Path) -> anyhow::Result<()> {
+    let Ok(size) = listxattr_query(old) else {
+        // A file system without any.
+        return Ok(());
+    };
+    let mut names = vec![0; size];
+    let size = listxattr(old, names.as_mut_slice())?;
+    names.truncate(size);
+    for name in names.split(|byte| *byte == 0) {
+        let is_users = name.starts_with(b"user.") || name == b"system.posix_acl_access";
+        if !is_users && name != b"security.selinux" {
+            continue;
+        }
+        let mut value = vec![0; getxattr_query(old, name)?];
+        let size = getxattr(old, name, value.as_mut_slice())?;
+        value.truncate(size);
+        let set = fsetxattr(file, name, &value, XattrFlags::empty());
+        set.or_else(|error| if is_users { Err(error) } else { Ok(()) })
+            .with_context(|| {
+                Advice::new(
+                    format!(
+                        "its extended attribute {} cannot be kept",
+                        String::from_utf8_lossy(name)
+                    ),
+                    "leave out --in-place: the patched definition goes to standard output",
+                )
+            })?;
+    }
+    Ok(())
 }
 
 /// A new file that goes away again unless it is renamed.
