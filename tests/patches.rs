@@ -243,6 +243,7 @@ fn a_patch_that_does_not_fit_stops_the_run_with_both_places() {
         ),
         ("odd.xml", "<vcpu>1</vcpu>\n<feature name='x'/>\n"),
         ("torn.xml", "<domain>\n  <vcpu>1\n</domain>\n"),
+        ("doctype.xml", "<!DOCTYPE domain>\n<title>t</title>\n"),
         (
             "secret.xml",
             "<graphics type='vnc' passwd='hunter2' x='${y}'/>\n",
@@ -268,6 +269,10 @@ fn a_patch_that_does_not_fit_stops_the_run_with_both_places() {
         (
             "odd.xml",
             "error: cannot merge a patch into 'vm.xml'\ncaused by: <feature> could stand in several places\n --> odd.xml:2:1\n2 | <feature name='x'/>\n  | ^\nhelp: write what is around it: <os><firmware><feature> or <cpu><feature>\n",
+        ),
+        (
+            "doctype.xml",
+            "error: cannot use the patch 'doctype.xml'\ncaused by: it has a document type declaration (<!DOCTYPE …>), which is refused\n --> doctype.xml:1:1\n1 | <!DOCTYPE domain>\n  | ^\nhelp: remove it; libvirt needs none\n",
         ),
         (
             "torn.xml",

@@ -93,6 +93,10 @@ impl DocumentError {
         let offset = offset_of(text, pos.row, pos.col);
         let plain = |message: &str| Self::new(text, offset, message, None);
         let helped = |message: &str, help: &str| Self::new(text, offset, message, Some(help));
+        let doctype = |offset| {
+            let message = "it has a document type declaration (<!DOCTYPE …>), which is refused";
+            Self::new(text, offset, message, Some("remove it; libvirt needs none"))
+        };
         if let Some(error) = not_from_the_start(text) {
             return error;
         }
@@ -145,12 +149,9 @@ impl DocumentError {
                 "a '<' inside an attribute value",
                 "write &lt;, or close the quote before it",
             ),
-            E::DtdDetected => Self::new(
-                text,
-                text.find("<!DOCTYPE").unwrap_or(offset),
-                "it has a document type declaration (<!DOCTYPE …>), which is refused",
-                Some("remove it; libvirt needs none"),
-            ),
+            E::DtdDetected => doctype(text.find("<!DOCTYPE").unwrap_or(offset)),
+            // In the pieces of a patch one is no declaration any more.
+            E::UnknownToken(_) if starts_with(text, offset, "<!DOCTYPE") => doctype(offset),
             E::NoRootNode => plain("there is no element in it"),
             E::UnclosedRootNode => {
                 Self::new(text, text.len(), "it ends before <domain> is closed", None)
@@ -307,6 +308,11 @@ fn is_after_the_root(text: &str, offset: usize) -> bool {
 }
 
 /// The byte offset of the parser's row and column (which counts characters).
+fn starts_with(text: &str, offset: usize, what: &str) -> bool {
+    text.get(offset..)
+        .is_some_and(|rest| rest.starts_with(what))
+}
+
 fn offset_of(text: &str, row: u32, col: u32) -> usize {
     let line: Range<usize> = {
         let mut start = 0;
