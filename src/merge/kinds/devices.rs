@@ -266,12 +266,16 @@ pub(super) fn graphics(target: Node<'_, '_>, wanted: &mut Said<'_>) {
 /// A port that is given is none that libvirt chooses, and the other way round.
 fn ports(target: Node<'_, '_>, wanted: &mut Said<'_>) {
     // What libvirt stores for a port that it chooses is none to take out: it would be there again.
+    let chooses = match said(wanted, "autoport") {
+        Some(said) => said.value.as_deref() == Some("yes"),
+        None => target.attribute("autoport") == Some("yes"),
+    };
     let is_none = |one: &Attribute| {
         one.value.is_none()
             && matches!(one.name.as_str(), "port" | "tlsPort")
             && target.attribute(one.name.as_str()) == Some("-1")
     };
-    if wanted.attributes.iter().any(is_none) {
+    if chooses && wanted.attributes.iter().any(is_none) {
         wanted.to_mut().attributes.retain(|one| !is_none(one));
     }
     let was_chosen = target.attribute("autoport") == Some("yes");
