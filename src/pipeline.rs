@@ -232,15 +232,15 @@ pub enum PlanError {
 /// # Errors
 /// A definition that cannot be read, or a user's patch that cannot be merged.
 pub fn run(text: &str, steps: &[Step], context: &Context<'_>) -> Result<Plan, PlanError> {
-    run_on(&Document::parse_domain(text)?, steps, context)
+    run_on(Document::parse_domain(text)?, steps, context)
 }
 
-/// As [`run`], on a definition that was read already.
+/// As [`run`], on a definition that was read already, and is let go once it has become another.
 ///
 /// # Errors
 /// An element that is there twice and may not be, or a user's patch that cannot be merged.
 pub fn run_on(
-    document: &Document<'_>,
+    document: Document<'_>,
     steps: &[Step],
     context: &Context<'_>,
 ) -> Result<Plan, PlanError> {
@@ -252,7 +252,7 @@ pub fn run_on(
         if !plan.changed() {
             break;
         }
-        let next = once(&Document::parse_domain(&plan.after)?, steps, context)?;
+        let next = once(Document::parse_domain(&plan.after)?, steps, context)?;
         if !next.changed() {
             break;
         }
@@ -272,10 +272,10 @@ fn in_usual_order(steps: &[Step]) -> bool {
         .is_sorted()
 }
 
-fn once(document: &Document<'_>, steps: &[Step], context: &Context<'_>) -> Result<Plan, PlanError> {
+fn once(document: Document<'_>, steps: &[Step], context: &Context<'_>) -> Result<Plan, PlanError> {
     let text = document.text();
-    let mut problems = qemu::problems(document);
-    let advice = guest::advice(document);
+    let mut problems = qemu::problems(&document);
+    let advice = guest::advice(&document);
     problems.extend_from_slice(&advice);
     if steps.is_empty() {
         return Ok(Plan {
@@ -290,7 +290,9 @@ fn once(document: &Document<'_>, steps: &[Step], context: &Context<'_>) -> Resul
     }
     let mut reports: Vec<StepReport> = Vec::with_capacity(steps.len());
     let mut remaining = steps.iter();
-    let mut new = run_until_change(document, &mut remaining, context, &mut reports)?;
+    let mut new = run_until_change(&document, &mut remaining, context, &mut reports)?;
+    // The next one takes the room it had.
+    drop(document);
     let mut after = None;
     while let Some(text) = new.take() {
         let changed = reports.len() - 1;

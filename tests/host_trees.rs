@@ -513,7 +513,7 @@ fn the_first_fit_build_is_the_first_of_all() {
                     settings: &settings,
                     template: false,
                 };
-                let plan = pipeline::run_on(&document, &steps, &context).unwrap();
+                let plan = pipeline::run(text, &steps, &context).unwrap();
                 (plan, facts.firmware.unwrap().len())
             };
             let wanted = pipeline::builds(&steps, &document, &settings);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::ptr;
 
 use anyhow::Context as _;
 
@@ -198,9 +199,9 @@ pub(crate) fn left_alone(args: &RunArgs, profile: &Profile, steps: &[Step]) -> O
 
 /// Adds passes, each before the first that runs later.
 fn add(chosen: &mut Vec<&'static Pass>, more: Vec<&'static Pass>) {
-    let place = |pass: &Pass| passes::PASSES.iter().position(|one| one.name == pass.name);
+    let place = |pass: &Pass| passes::PASSES.iter().position(|one| ptr::eq(one, pass));
     for pass in more {
-        if chosen.iter().any(|one| one.name == pass.name) {
+        if chosen.iter().any(|one| ptr::eq(*one, pass)) {
             continue;
         }
         let its = place(pass);

@@ -29,7 +29,7 @@ mod undo;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 
 pub use args::Cli;
 use args::Command;
@@ -71,7 +71,13 @@ pub(crate) struct World<'w> {
 
 /// Runs the command line of this process.
 pub fn main(connector: Option<&dyn Connector>) -> ExitCode {
-    let cli = Cli::parse();
+    // Never taken apart: that would take longer than many a run, and the process ends anyway.
+    let command = Box::leak(Box::new(Cli::command()));
+    let mut matches = command
+        .try_get_matches_from_mut(std::env::args_os())
+        .unwrap_or_else(|error| error.exit());
+    let cli = Cli::from_arg_matches_mut(&mut matches)
+        .unwrap_or_else(|error| error.format(&mut Cli::command()).exit());
     if cli.command.is_none() && !guided::can_lead() {
         // clap's own words and exit status for a command that is missing.
         Cli::command()

@@ -147,7 +147,7 @@ impl Job {
             settings: &self.settings,
             template: definition.template,
         };
-        pipeline::run_on(&document, self.steps(definition), &context).map_err(|error| match error {
+        pipeline::run_on(document, self.steps(definition), &context).map_err(|error| match error {
             PlanError::Document(error) => unreadable(error),
             PlanError::Patch(error) => InFile::merge(error).context(format!(
                 "cannot merge a patch into {}",
