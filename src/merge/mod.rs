@@ -187,7 +187,7 @@ impl<'m> Merger<'m> {
                 };
                 if let (Op::Update, Match::None) = (child.op, claim) {
                     self.note_absent(&claims::absent(wanted, index));
-                    if child.child("boot").is_some_and(|boot| stays(boot)) {
+                    if child.child("boot").is_some_and(stays) {
                         self.unordered.push(child.clone());
                     }
                 } else {
