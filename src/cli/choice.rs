@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::ptr;
 
 use anyhow::Context as _;
 
@@ -199,9 +198,9 @@ pub(crate) fn left_alone(args: &RunArgs, profile: &Profile, steps: &[Step]) -> O
 
 /// Adds passes, each before the first that runs later.
 fn add(chosen: &mut Vec<&'static Pass>, more: Vec<&'static Pass>) {
-    let place = |pass: &Pass| passes::PASSES.iter().position(|one| ptr::eq(one, pass));
+    let place = |pass: &Pass| passes::PASSES.iter().position(|one| one.name == pass.name);
     for pass in more {
-        if chosen.iter().any(|one| ptr::eq(*one, pass)) {
+        if chosen.iter().any(|one| one.name == pass.name) {
             continue;
         }
         let its = place(pass);
