@@ -1,8 +1,8 @@
 //! Links GCC's unwinder into the binaries, where its compiler has it as an archive.
 //!
 //! Rust links libgcc_s for it: a library more to find, map and relocate at each start, whose constructor also asks the
-//! processor what it is, which traps in a virtual machine. A filter that runs for a millisecond pays a sixth of
-//! it for that. Without the archive (another linker, another C library) all is as Rust has it.
+//! processor what it is, which traps in a virtual machine: a fifth of what a filter pays that runs for a
+//! millisecond. Without the archive (another linker, another C library) all is as Rust has it.
 
 use std::env;
 use std::path::Path;
