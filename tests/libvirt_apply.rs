@@ -27,6 +27,7 @@ fn main() -> ExitCode {
     daemon::main_one_at_a_time(tests![
         a_domain_of_virt_install_becomes_a_mac_that_qemu_really_runs,
         a_password_survives_and_is_never_shown,
+        a_password_that_a_dump_does_not_show_is_not_gone,
         a_satisfied_domain_is_left_alone,
         an_explicit_choice_and_a_terminal_are_asked_for,
         a_change_of_someone_else_at_the_question_is_not_overwritten,
@@ -192,6 +193,27 @@ fn a_password_survives_and_is_never_shown(libvirt: &Daemon) {
             .stdout
             .contains(PASSWORD)
     );
+}
+
+fn a_password_that_a_dump_does_not_show_is_not_gone(libvirt: &Daemon) {
+    let user = User::new();
+    let graphics = format!("<devices><graphics type='vnc' passwd='{PASSWORD}'/></devices>");
+    libvirt.define(&tiny("hidden").replace("</domain>", &format!("{graphics}</domain>")));
+    let with = user.file("with.xml", &complete(libvirt, "hidden"));
+    let without = user.file(
+        "without.xml",
+        &libvirt.virsh(["dumpxml", "--inactive", "hidden"]),
+    );
+    let run = user
+        .run(&["derive", &with, &without])
+        .exits(0)
+        .says("shows none, as a dump without --security-info does: that they go is not recorded");
+    assert!(!run.stdout.contains("passwd"), "{run:#?}");
+    // Of a domain everything is known.
+    let bare = complete(libvirt, "hidden").replace(&format!(" passwd='{PASSWORD}'"), "");
+    libvirt.define(&bare);
+    let run = user.run(&["derive", &with, "hidden"]).exits(0);
+    assert!(run.stdout.contains("patch:unset=\"passwd\""), "{run:#?}");
 }
 
 fn a_satisfied_domain_is_left_alone(libvirt: &Daemon) {

@@ -142,6 +142,7 @@ impl World<'_> {
             template: false,
             is_new: false,
             host: Some(host),
+            has_passwords: secrets == Secrets::Included,
         })
     }
 

@@ -27,6 +27,7 @@ pub(crate) fn run(args: &DeriveArgs, world: &mut World<'_>) -> anyhow::Result<Ex
     }
     let before = read(&args.before, world)?;
     let after = read(&args.after, world)?;
+    keep.passwords |= after.has_passwords;
     let derived = derive(&before.text, &after.text, &keep).map_err(|error| {
         let (message, place) = match error {
             DeriveError::Before(error) => (
@@ -108,7 +109,7 @@ pub(crate) fn run(args: &DeriveArgs, world: &mut World<'_>) -> anyhow::Result<Ex
     }
     if derived.hidden {
         world.out.warn(&format!(
-            "{} has passwords and {} shows none, as a dump without --security-info does: that they go is not recorded; --keep all records it",
+            "{} has passwords and {} shows none, as a dump without --security-info does: that they go is not recorded; --keep passwords records it",
             quoted(&before.name),
             quoted(&after.name)
         ));

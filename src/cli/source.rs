@@ -77,6 +77,8 @@ pub(crate) struct Definition {
     pub(crate) is_new: bool,
     /// The host behind the connection it came from.
     pub(crate) host: Option<HostOf>,
+    /// libvirt gave it with all the passwords it has.
+    pub(crate) has_passwords: bool,
 }
 
 impl Sources {
@@ -123,6 +125,7 @@ pub(crate) fn read(source: &SourceName) -> anyhow::Result<Definition> {
                 template: true,
                 is_new: true,
                 host: None,
+                has_passwords: false,
             });
         }
         SourceName::Stdin => {
@@ -187,6 +190,7 @@ fn decoded(name: &str, labels: Labels, bytes: &[u8]) -> anyhow::Result<Definitio
         template: false,
         is_new: false,
         host: None,
+        has_passwords: false,
     })
 }
 

@@ -91,7 +91,7 @@ pub enum DeriveError {
 /// patch can say: text and elements mixed, text where elements belong, or what only a replacement says of an
 /// element of which something is left out.
 pub fn derive(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveError> {
-    let shown = match *keep == Keep::ALL {
+    let shown = match keep.passwords {
         true => None,
         false => hidden::without(before, after),
     };

@@ -27,6 +27,8 @@ pub struct Keep {
     pub name: bool,
     /// The order of elements where libvirt reads any.
     pub order: bool,
+    /// That passwords go, where the definition after shows none at all.
+    pub passwords: bool,
 }
 
 impl Keep {
@@ -40,6 +42,7 @@ impl Keep {
         mac: true,
         name: true,
         order: true,
+        passwords: true,
     };
 
     /// What is left out of an element of this name at this depth, or of what is in it: a patch that replaced
@@ -85,7 +88,7 @@ impl Keep {
     }
 
     /// The words for it.
-    pub const WORDS: [&str; 9] = [
+    pub const WORDS: [&str; 10] = [
         "addresses",
         "aliases",
         "controllers",
@@ -94,6 +97,7 @@ impl Keep {
         "mac",
         "name",
         "order",
+        "passwords",
         "all",
     ];
 
@@ -108,6 +112,7 @@ impl Keep {
             "mac" => self.mac = true,
             "name" => self.name = true,
             "order" => self.order = true,
+            "passwords" => self.passwords = true,
             "all" => *self = Keep::ALL,
             _ => return false,
         }

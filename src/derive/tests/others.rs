@@ -469,8 +469,13 @@ fn passwords_that_a_dump_does_not_show_stay() {
     let plain = Keep::default();
     let derived = derive(&with, &without, &plain).unwrap();
     assert!(derived.empty && derived.hidden, "{}", derived.patch);
-    let all = derive(&with, &without, &Keep::ALL).unwrap();
-    assert!(all.patch.contains("patch:unset=\"passwd\"") && !all.hidden);
+    let mut passwords = plain;
+    assert!(passwords.add("passwords"));
+    for keep in [Keep::ALL, passwords] {
+        let recorded = derive(&with, &without, &keep).unwrap();
+        assert!(recorded.patch.contains("patch:unset=\"passwd\"") && !recorded.hidden);
+    }
+    assert_eq!(left_out(&with, &without, &plain), ["passwords"]);
     // Other changes are recorded, and the password of a domain stays in the replay.
     let keymap = graphics(" keymap='de'");
     let derived = derive(&with, &keymap, &plain).unwrap();
