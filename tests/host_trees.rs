@@ -524,3 +524,34 @@ fn the_first_fit_build_is_the_first_of_all() {
     }
     assert!(fewer > 0);
 }
+
+/// DarwinUDK's is taken for want of another, also where it is the only one with a descriptor.
+#[test]
+fn a_descriptor_of_darwinudk_hides_no_known_place() {
+    let tree = trees::build("darwinudk");
+    let descriptors = tree.path().join("usr/share/qemu/firmware");
+    let plain = fs::read_to_string(descriptors.join("60-edk2-x86_64.json")).unwrap();
+    let count = |wanted| {
+        let facts = Local::root(tree.path()).unwrap().probe(&Wanted {
+            firmware: wanted,
+            ..Wanted::NONE
+        });
+        facts.firmware.unwrap().len()
+    };
+    assert!(count(WantedBuilds::FirstFit) < count(WantedBuilds::All));
+    for entry in fs::read_dir(&descriptors).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let local = Local::root(tree.path()).unwrap();
+    let builds = local.probe(&Wanted::ALL).firmware.unwrap();
+    let its = builds
+        .iter()
+        .find(|build| build.code.starts_with("/usr/share/DarwinUDK/"))
+        .unwrap();
+    let own = plain
+        .replace("/usr/share/OVMF/OVMF_CODE_4M.fd", &its.code)
+        .replace("/usr/share/OVMF/OVMF_VARS_4M.fd", &its.vars);
+    assert!(own.contains(&its.code) && own.contains(&its.vars));
+    fs::write(descriptors.join("10-darwinudk.json"), own).unwrap();
+    assert_eq!(count(WantedBuilds::FirstFit), count(WantedBuilds::All));
+}

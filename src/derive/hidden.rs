@@ -20,6 +20,16 @@ pub(super) fn without(before: &str, after: &str) -> Option<String> {
     if hidden(&new).next().is_some() {
         return None;
     }
+    // With a device that goes its password goes.
+    let is_there = |node: &Node<'_, '_>| {
+        let kind = |node: Node<'_, '_>| node.attribute("type").map(str::to_owned);
+        match node.has_tag_name("graphics") {
+            true => new.devices("graphics").any(|one| kind(one) == kind(*node)),
+            false => new
+                .devices("disk")
+                .any(|disk| kind(disk).as_deref() == Some("network")),
+        }
+    };
     let edit = |node: Node<'_, '_>| {
         if node.has_tag_name("cookies") {
             return Some(Edit::delete(node.range()));
@@ -28,7 +38,7 @@ pub(super) fn without(before: &str, after: &str) -> Option<String> {
         let passwd = parts.attribute(before, "passwd")?;
         Some(Edit::delete(passwd.with_space.clone()))
     };
-    let edits: Vec<Edit> = hidden(&old).filter_map(edit).collect();
+    let edits: Vec<Edit> = hidden(&old).filter(is_there).filter_map(edit).collect();
     match edits.is_empty() {
         true => None,
         false => old.splice(edits).ok(),

@@ -100,6 +100,7 @@ pub fn derive(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveE
     let chipset = !keep.controllers && warnings::is_another_chipset(before, after);
     let keep = &Keep {
         controllers: keep.controllers || chipset,
+        addresses: keep.addresses || (chipset && warnings::needs_addresses(after)),
         ..*keep
     };
     Ok(Derived {

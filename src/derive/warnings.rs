@@ -24,9 +24,21 @@ pub(super) fn is_another_chipset(before: &str, after: &str) -> bool {
         let document = Document::parse_domain(text).ok()?;
         Some(document.attribute(&["os", "type"], "machine")?.to_owned())
     };
-    let is_q35 = |machine: &str| machine == "q35" || machine.starts_with("pc-q35-");
     let machines = machine(before).zip(machine(after));
     machines.is_some_and(|(old, new)| is_q35(&old) != is_q35(&new))
+}
+
+fn is_q35(machine: &str) -> bool {
+    machine == "q35" || machine.starts_with("pc-q35-")
+}
+
+/// Whether addresses of the old chipset have no place on the new one: that of `pc` has one bus.
+pub(super) fn needs_addresses(after: &str) -> bool {
+    let document = Document::parse_domain(after).ok();
+    let machine = document
+        .as_ref()
+        .and_then(|document| document.attribute(&["os", "type"], "machine"));
+    machine.is_some_and(|machine| !is_q35(machine))
 }
 
 fn name_of(disk: Node<'_, '_>) -> Option<String> {
@@ -36,10 +48,18 @@ fn name_of(disk: Node<'_, '_>) -> Option<String> {
 
 fn image_of(disk: Node<'_, '_>) -> Option<String> {
     let source = child(disk, "source")?;
-    let keys = ["file", "dev", "name", "volume", "dir"];
-    keys.iter()
-        .find_map(|key| source.attribute(*key))
-        .map(str::to_owned)
+    if let (Some(pool), Some(volume)) = (source.attribute("pool"), source.attribute("volume")) {
+        return Some(format!("{pool}/{volume}"));
+    }
+    let keys = ["file", "dev", "name", "dir"];
+    let named = keys.iter().find_map(|key| source.attribute(*key));
+    named.map(str::to_owned).or_else(|| {
+        // A whole NVMe drive of the host.
+        let address = child(source, "address")?;
+        let parts = ["domain", "bus", "slot", "function"].map(|key| address.attribute(key));
+        let parts: Vec<&str> = parts.into_iter().flatten().collect();
+        Some(format!("the PCI device {}", parts.join(" ")))
+    })
 }
 
 /// Disks whose image is another one, or that are new, with that image. Media of drives are none: many read one.

@@ -18,7 +18,7 @@ use super::{FileFact, Firmware, ImageFormat, PassedOver};
 /// The builds of a host, best first, and what was passed over. `config_home` is the user's
 /// $XDG_CONFIG_HOME for a session daemon, `None` for the system daemon.
 ///
-/// WantedBuilds whose images lie in the Nix store come last: such a path disappears with the next
+/// Builds whose images lie in the Nix store come last: such a path disappears with the next
 /// garbage collection after an upgrade, so a definition should name it only for want of another.
 pub(crate) fn probe(
     tree: &Tree,
@@ -53,13 +53,21 @@ fn is_passing(build: &Firmware) -> bool {
     build.code.starts_with("/nix/store/")
 }
 
+/// DarwinUDK's are taken where they are preferred, or for want of another.
+fn is_for_want_of_another(build: &Firmware) -> bool {
+    is_passing(build) || build.code.starts_with("/usr/share/DarwinUDK/")
+}
+
 /// Whether any q35 guest without Secure Boot can have a build, whatever libvirt the host has, and no known place
 /// would come before it.
 fn is_fit(build: &Firmware) -> bool {
     let is_plain = !build.secure_boot && !build.enrolled_keys && !build.smm;
     let is_raw = (build.code_format, build.vars_format) == (ImageFormat::Raw, ImageFormat::Raw);
     let mut machines = build.machines.iter();
-    is_plain && is_raw && machines.any(|machine| machine == "pc-q35-*") && !is_passing(build)
+    is_plain
+        && is_raw
+        && machines.any(|machine| machine == "pc-q35-*")
+        && !is_for_want_of_another(build)
 }
 
 fn described(images: &Images<'_>, offer: Offer, descriptor: &Path) -> Result<Firmware, String> {

@@ -204,7 +204,7 @@ impl<'m> Merger<'m> {
         if is_root {
             let superseded = kinds::superseded(target, wanted, &self.edits);
             let going = superseded.iter().filter(|node| !self.is_gone(**node));
-            self.boots_all_the_same(going.clone().copied())?;
+            self.boots_all_the_same(wanted, going.clone().copied())?;
             self.notes.extend(kinds::note_superseded(going.copied()));
             for node in superseded {
                 if !self.is_gone(node) {
@@ -455,16 +455,35 @@ impl<'m> Merger<'m> {
         self.error(wanted, message)
     }
 
-    /// Refuses an order of which a part is for a device that is not there, where the domain's own boot devices would
-    /// go for it: what it boots from is perhaps that one, by another name.
+    /// Refuses an order for a disk or NIC that is not there, where the domain's own boot device of that kind would go
+    /// for the order of others: what it boots from is perhaps that one, by another name.
     fn boots_all_the_same(
         &self,
-        mut going: impl Iterator<Item = Node<'m, 'm>>,
+        wanted: &Element,
+        going: impl Iterator<Item = Node<'m, 'm>>,
     ) -> Result<(), MergeError> {
-        let boot = going.find_map(|boot| boot.attribute("dev"));
-        let (Some(dev), Some(missing)) = (boot, self.unordered.first()) else {
+        let kind = |device: &Element| match (device.name.as_str(), device.attribute("device")) {
+            ("disk", None | Some("disk" | "lun")) => Some("hd"),
+            ("interface", _) => Some("network"),
+            _ => None,
+        };
+        let goes: Vec<&str> = going.filter_map(|boot| boot.attribute("dev")).collect();
+        let is_missing =
+            |device: &Element| self.unordered.iter().any(|one| one.offset == device.offset);
+        let devices = wanted.child("devices").into_iter();
+        let mut ordered = devices
+            .flat_map(|devices| &devices.children)
+            .filter(|device| {
+                device.child("boot").is_some_and(stays) && stays(device) && !is_missing(device)
+            });
+        let is_lost = |missing: &&Element| kind(missing).is_some_and(|kind| goes.contains(&kind));
+        let Some(missing) = self.unordered.iter().find(is_lost) else {
             return Ok(());
         };
+        let dev = kind(missing).unwrap_or_default();
+        if ordered.any(|device| kind(device) == Some(dev)) {
+            return Ok(());
+        }
         let message = format!(
             "{} is to get a boot order and is not there, and <boot dev='{dev}'> of <os> would go for the order of the others",
             keys::described("devices", missing)

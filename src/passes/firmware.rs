@@ -257,6 +257,11 @@ fn run(document: &Document<'_>, context: &Context<'_>) -> Outcome {
     if nvram.is_none() && os.loader != Some(&choice.code) {
         notes.extend(nvram::guessed(&os, &builds));
     }
+    if let Some(path) = os.nvram.filter(|path| builds.is_template(path)) {
+        notes.push(format!(
+            "the nvram file {path} is the template that other domains are made from; name one of its own"
+        ));
+    }
     notes.extend(nvram::unseen(&os, &builds, nvram.as_ref()));
     notes.extend(nvram::nowhere(&os, &builds).filter(|_| nvram.is_none()));
     let left_behind = nvram::left_behind(document, &os, &builds);

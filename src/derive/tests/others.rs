@@ -488,6 +488,11 @@ fn passwords_that_a_dump_does_not_show_stay() {
     };
     let derived = derive(&two(" passwd='s3cret'"), &two(""), &plain).unwrap();
     assert!(!derived.hidden && derived.patch.contains("patch:unset=\"passwd\""));
+    // With a device that goes its password goes.
+    for other in ["", "<graphics type='spice'/>"] {
+        let derived = derive(&with, &devices(other), &plain).unwrap();
+        assert!(!derived.hidden && derived.patch.contains("patch:op=\"remove\""));
+    }
     // One that comes is recorded.
     let derived = derive(&without, &with, &plain).unwrap();
     assert!(derived.patch.contains("passwd=\"s3cret\""));
@@ -510,6 +515,15 @@ fn an_image_that_all_domains_would_get_is_named() {
         images(disk("/a", ""), disk("/a", "") + second),
         [pair("vdb", "/dev/vg/b")]
     );
+    let source = |inside: &str| disk("/a", "").replace("<source file='/a'/>", inside);
+    let nvme = "<source type='pci' namespace='1'><address domain='0x0000' bus='0x01' slot='0x00' function='0x0'/></source>";
+    for (after, named) in [
+        ("<source pool='q' volume='v'/>", "q/v"),
+        (nvme, "the PCI device 0x0000 0x01 0x00 0x0"),
+    ] {
+        let before = source("<source pool='p' volume='v'/>");
+        assert_eq!(images(before, source(after)), [pair("vda", named)]);
+    }
     let cache = disk("/a", "<driver cache='none'/>");
     for (before, after) in [
         (disk("/a", ""), cache),
@@ -538,6 +552,21 @@ fn another_chipset_comes_with_its_controllers() {
     );
     let derived = derive(&pc, &q35, &Keep::default()).unwrap();
     assert!(derived.chipset && derived.patch.contains("model=\"pcie-root\""));
+    // That of q35 has more buses than the other.
+    let nic = |root: &str, address: &str| {
+        domain("q35", root).replace(
+            "</devices>",
+            &format!("<interface type='user'>{address}</interface></devices>"),
+        )
+    };
+    let on_bus = nic("pcie-root", "<address type='pci' bus='0x04' slot='0x00'/>");
+    let back = nic("pci-root", "").replace("'q35'", "'pc'");
+    let derived = derive(&on_bus, &back, &Keep::default()).unwrap();
+    assert!(
+        derived.patch.contains("<address patch:op=\"remove\""),
+        "{}",
+        derived.patch
+    );
     let newer = domain("pc-q35-8.0", "pcie-root");
     let derived = derive(&q35, &newer, &Keep::default()).unwrap();
     assert!(!derived.chipset && !derived.patch.contains("controller"));

@@ -24,7 +24,7 @@ struct Kept {
 const KEPT: &[Kept] = &[
     Kept {
         device: "disk",
-        source: &["file", "dev", "name", "volume"],
+        source: &["file", "dev", "name", "pool", "volume"],
         what: "image",
         parts: &[&["source", "encryption"], &["encryption"]],
     },
@@ -49,9 +49,8 @@ pub(in crate::merge) fn note_kept(device: Node<'_, '_>, wanted: &Element) -> Opt
     }
     let source = child(device, "source")?;
     let is_another = |name: &&&str| {
-        let old = source.attribute(**name);
         let new = said.attribute(name);
-        old.zip(new).is_some_and(|(old, new)| old != new)
+        new.is_some() && source.attribute(**name) != new
     };
     rule.source.iter().find(is_another)?;
     let is_there = |path: &&Names| {

@@ -868,6 +868,17 @@ fn it_is_told_what_may_be_of_the_old_source() {
             &[],
         ),
         (disk("file='/a'", ""), disk("file='/b'", ""), &[]),
+        // By another attribute.
+        (
+            disk("file='/a'", luks),
+            disk("dev='/b'", "").replace("type='file'", "type='block'"),
+            &[kept],
+        ),
+        (
+            disk("pool='p' volume='v'", luks),
+            disk("pool='q' volume='v'", ""),
+            &[kept],
+        ),
         (
             nic("bridge='ovs0'", port),
             nic("bridge='br0'", ""),
@@ -920,7 +931,18 @@ fn an_order_for_what_is_not_there_takes_no_boot_device_out() {
         refused,
         "<disk> with <target dev='vda'> is to get a boot order and is not there, and <boot dev='hd'> of <os> would go for the order of the others"
     );
-    for (before, patch) in [(hd, patch("sda")), (before(""), patch("vda"))] {
+    for (before, patch) in [(hd.clone(), patch("sda")), (before(""), patch("vda"))] {
         assert!(merge(&before, &patch).unwrap().is_some(), "{before}");
+    }
+    // Another disk gets an order, and a CD-ROM or NIC is missed by nobody who boots from a disk.
+    for missing in [
+        "<disk patch:op='update' device='cdrom'><target dev='sdb'/><boot order='2'/></disk>",
+        "<disk patch:op='update'><target dev='vdb'/><boot order='2'/></disk>",
+        "<interface patch:op='update'><mac address='52:54:00:00:00:09'/><boot order='2'/></interface>",
+    ] {
+        let patch = d(&format!(
+            "<devices><disk patch:op='update'><target dev='sda'/><boot order='1'/></disk>{missing}</devices>"
+        ));
+        assert!(merge(&hd, &patch).unwrap().is_some(), "{missing}");
     }
 }

@@ -193,6 +193,11 @@ impl<'a> Builds<'a> {
         }
     }
 
+    /// Whether a file is the VARS template of a build.
+    pub(super) fn is_template(&self, path: &str) -> bool {
+        self.all().iter().any(|build| build.vars == path)
+    }
+
     /// Whether a VARS template has keys enrolled.
     pub(super) fn has_keys(&self, vars: &str) -> bool {
         let mut known = self
