@@ -102,10 +102,11 @@ pub(crate) fn run(args: &DeriveArgs, world: &mut World<'_>) -> anyhow::Result<Ex
             "the patch gives the disk {disk} the image '{image}': so it does on every domain, and two that write to one image destroy it"
         ));
     }
-    if derived.chipset {
-        world.out.warn(
-            "the machine type is of another chipset, so the patch has the controllers of this domain as well",
-        );
+    if !derived.chipset.is_empty() {
+        world.out.warn(&format!(
+            "the machine type is of another chipset, so the patch has the {} of this domain as well",
+            crate::text::list(&derived.chipset)
+        ));
     }
     if derived.hidden {
         world.out.warn(&format!(

@@ -56,8 +56,8 @@ pub struct Derived {
     pub images: Vec<(String, String)>,
     /// The definition before has passwords and the one after shows none; that they go is not recorded.
     pub hidden: bool,
-    /// The machine type is of another chipset, so the controllers are recorded as well.
-    pub chipset: bool,
+    /// The machine type is of another chipset: the words for what is recorded for that as well.
+    pub chipset: Vec<&'static str>,
     /// Devices that go where others of their name come, as one does that changed what it is told by: those,
     /// and these.
     pub exchanged: Vec<(String, String)>,
@@ -97,16 +97,16 @@ pub fn derive(before: &str, after: &str, keep: &Keep) -> Result<Derived, DeriveE
     };
     let (before, hidden) = (shown.as_deref().unwrap_or(before), shown.is_some());
     // The controllers of one chipset are none of the other.
-    let chipset = !keep.controllers && warnings::is_another_chipset(before, after);
-    let keep = &Keep {
-        controllers: keep.controllers || chipset,
-        addresses: keep.addresses || (chipset && warnings::needs_addresses(after)),
-        ..*keep
-    };
+    let (mut keep, mut chipset) = (*keep, warnings::of_another_chipset(before, after));
+    chipset.retain(|word| {
+        let old = keep;
+        keep.add(word);
+        keep != old
+    });
     Ok(Derived {
         hidden,
         chipset,
-        ..derive_shown(before, after, keep)?
+        ..derive_shown(before, after, &keep)?
     })
 }
 
@@ -423,7 +423,7 @@ impl<'w> Work<'w> {
             moved,
             images,
             hidden: false,
-            chipset: false,
+            chipset: Vec::new(),
             exchanged,
             unordered,
             live: warnings::live(self.old, self.new),

@@ -18,27 +18,19 @@ pub(super) fn live(before: &Document<'_>, after: &Document<'_>) -> Option<Side> 
     }
 }
 
-/// Whether the machine type is of another chipset, whose PCI root is another one.
-pub(super) fn is_another_chipset(before: &str, after: &str) -> bool {
-    let machine = |text: &str| {
+/// What has to be kept besides where the machine type is of another chipset: the PCI root is another one, and
+/// that of `pc` has one bus, on which addresses of q35 have no place.
+pub(super) fn of_another_chipset(before: &str, after: &str) -> Vec<&'static str> {
+    let is_q35 = |text: &str| {
         let document = Document::parse_domain(text).ok()?;
-        Some(document.attribute(&["os", "type"], "machine")?.to_owned())
+        let machine = document.attribute(&["os", "type"], "machine")?;
+        Some(machine == "q35" || machine.starts_with("pc-q35-"))
     };
-    let machines = machine(before).zip(machine(after));
-    machines.is_some_and(|(old, new)| is_q35(&old) != is_q35(&new))
-}
-
-fn is_q35(machine: &str) -> bool {
-    machine == "q35" || machine.starts_with("pc-q35-")
-}
-
-/// Whether addresses of the old chipset have no place on the new one: that of `pc` has one bus.
-pub(super) fn needs_addresses(after: &str) -> bool {
-    let document = Document::parse_domain(after).ok();
-    let machine = document
-        .as_ref()
-        .and_then(|document| document.attribute(&["os", "type"], "machine"));
-    machine.is_some_and(|machine| !is_q35(machine))
+    match (is_q35(before), is_q35(after)) {
+        (Some(false), Some(true)) => vec!["controllers"],
+        (Some(true), Some(false)) => vec!["controllers", "addresses"],
+        _ => Vec::new(),
+    }
 }
 
 fn name_of(disk: Node<'_, '_>) -> Option<String> {

@@ -21,9 +21,10 @@ const QCOW_MAGIC: &[u8] = b"QFI\xfb";
 /// First bytes of LUKS 1 and 2.
 const LUKS_MAGIC: &[u8] = b"LUKS\xba\xbe";
 
-/// Lengths of raw VARS of 2 and 4 MiB builds, and of the CODE of the latter. No qcow2 file has one of them: it
+/// Lengths of raw VARS of 2 and 4 MiB builds. No qcow2 file has one of them, nor that of a CODE of 4 MiB builds: it
 /// comes in clusters of 64 KiB, three at least.
-const RAW_FLASH: [u64; 3] = [131_072, 540_672, 3_653_632];
+const RAW_VARS: [u64; 2] = [131_072, 540_672];
+const RAW_CODE: u64 = 3_653_632;
 
 /// Length of a raw CODE of 2 MiB builds, and of 30 clusters.
 const RAW_OR_CLUSTERS: u64 = 1_966_080;
@@ -104,7 +105,8 @@ impl<'t> Images<'t> {
     fn by_length(&self, path: &Path) -> Option<Found> {
         // Whoever ships qcow2 images calls them so.
         let is_raw = |length: u64| {
-            RAW_FLASH.contains(&length)
+            RAW_VARS.contains(&length)
+                || length == RAW_CODE
                 || (length == RAW_OR_CLUSTERS && path.extension().is_some_and(|end| end == "fd"))
         };
         match self.tree.entry(path) {
@@ -165,7 +167,7 @@ pub(crate) fn look(tree: &Tree, path: &Path) -> Found {
 /// The length of a file that cannot be read, where it is that of a raw variable store of firmware:
 /// a qcow2 file has another.
 fn raw_vars(length: u64) -> Option<u64> {
-    [131_072, 540_672].contains(&length).then_some(length)
+    RAW_VARS.contains(&length).then_some(length)
 }
 
 /// What the first and the last bytes of a file say.

@@ -110,8 +110,7 @@ impl Tree {
     pub(crate) fn open(&self, path: &Path) -> io::Result<(File, Metadata)> {
         let on_disk = self.on_disk(path)?;
         // The kernel's own files are harmless, and many are read.
-        let is_harmless = self.is_kernels(path, &[b"/sys/", b"/proc/"]);
-        if !is_harmless && !self.there(&on_disk)?.is_file() {
+        if !self.is_kernels(path) && !self.there(&on_disk)?.is_file() {
             return Err(not_regular());
         }
         let mut flags = OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -164,7 +163,7 @@ impl Tree {
     /// A small text file without surrounding blanks; `None` when it cannot be read.
     pub(crate) fn word(&self, path: &Path) -> Option<String> {
         let word = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        if self.is_kernels(path, &[b"/sys/"]) {
+        if self.is_kernels(path) {
             // One read has all of such a file, unless it fills the room; there may be one for each processor.
             let mut room = [0; 512];
             let length = File::open(path).ok()?.read(&mut room).ok()?;
@@ -175,10 +174,16 @@ impl Tree {
         Some(word(&self.read(path, 64 * 1024).ok()?))
     }
 
-    /// Whether a path is below one of the directories whose files the kernel makes up.
-    fn is_kernels(&self, path: &Path, directories: &[&[u8]]) -> bool {
+    /// Whether it is one of the files that the kernel makes up and a probe reads. A path that leads on from there
+    /// (`/proc/self/root/dev/…`, `/sys/../dev/…`), as a definition may name one, is none.
+    fn is_kernels(&self, path: &Path) -> bool {
         let path = path.as_os_str().as_encoded_bytes();
-        self.is_machine() && directories.iter().any(|one| path.starts_with(one))
+        let is_up = |step: &[u8]| step == b"..";
+        self.is_machine()
+            && match path.strip_prefix(b"/sys/devices/") {
+                Some(rest) => !rest.split(|byte| *byte == b'/').any(is_up),
+                None => matches!(path, b"/proc/cpuinfo" | b"/proc/meminfo"),
+            }
     }
 
     fn on_disk(&self, path: &Path) -> io::Result<PathBuf> {
@@ -325,6 +330,29 @@ mod tests {
         ] {
             let error = tree.read(Path::new(path), 100).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::NotFound, "{path}");
+        }
+    }
+
+    /// Opening some devices has effects, and a definition may name one by a path that looks like the kernel's.
+    #[test]
+    fn the_kernels_files_are_those_that_are_read() {
+        let tree = Tree::machine();
+        for (path, is_kernels) in [
+            ("/sys/devices/system/cpu/online", true),
+            ("/proc/cpuinfo", true),
+            ("/proc/meminfo", true),
+            ("/proc/self/root/dev/null", false),
+            ("/sys/devices/../../dev/null", false),
+            ("/sys/../dev/null", false),
+            ("/proc/../dev/null", false),
+            ("/dev/null", false),
+        ] {
+            let path = Path::new(path);
+            assert_eq!(tree.is_kernels(path), is_kernels, "{}", path.display());
+            let is_refused = tree
+                .open(path)
+                .is_err_and(|error| error.kind() == io::ErrorKind::InvalidInput);
+            assert!(is_kernels || is_refused, "{}", path.display());
         }
     }
 

@@ -140,8 +140,7 @@ fn files(
 pub(crate) fn takes_the_first_fit(document: &Document<'_>, settings: &Settings) -> bool {
     let os = Os::read(document);
     let names = [os.loader, os.template, os.nvram, os.nvram_elsewhere];
-    let machine = guest::machine_name(document);
-    let is_q35 = machine == "q35" || machine.starts_with("pc-q35-");
+    let is_q35 = guest::machine(document) == guest::Machine::Q35;
     let is_set = |key: &&str| settings.get(key).is_some_and(|value| value != "none");
     let asks = [
         "firmware.loader",

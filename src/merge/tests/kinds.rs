@@ -792,6 +792,14 @@ fn what_the_old_one_leaves_behind_goes() {
     }
 }
 
+/// What is told of merging a patch.
+fn notes_of(before: &str, patch: &str) -> Vec<String> {
+    let document = Document::parse_domain(before).unwrap();
+    let patch = Patch::new("p", patch);
+    let wanted = patch.resolve_for(&document).unwrap();
+    merged_wanted(&document, &patch, &wanted).unwrap().notes
+}
+
 /// A device that has no order does not boot any more where another one gets one.
 #[test]
 fn it_is_told_which_boot_devices_go() {
@@ -824,11 +832,7 @@ fn it_is_told_which_boot_devices_go() {
         ),
         (domain("", disk), domain("", first), &[]),
     ] {
-        let document = Document::parse_domain(&before).unwrap();
-        let patch = Patch::new("p", &patch);
-        let wanted = patch.resolve_for(&document).unwrap();
-        let merged = merged_wanted(&document, &patch, &wanted).unwrap();
-        assert_eq!(merged.notes, notes, "{before}");
+        assert_eq!(notes_of(&before, &patch), notes, "{before}");
     }
 }
 
@@ -899,11 +903,7 @@ fn it_is_told_what_may_be_of_the_old_source() {
         (nic("bridge='ovs0'", port), nic("bridge='br0'", port), &[]),
         (nic("bridge='ovs0'", port), nic("bridge='ovs0'", ""), &[]),
     ] {
-        let document = Document::parse_domain(&before).unwrap();
-        let patch = Patch::new("p", &patch);
-        let wanted = patch.resolve_for(&document).unwrap();
-        let merged = merged_wanted(&document, &patch, &wanted).unwrap();
-        assert_eq!(merged.notes, notes, "{before}");
+        assert_eq!(notes_of(&before, &patch), notes, "{before}");
     }
 }
 
